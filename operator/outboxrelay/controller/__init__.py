@@ -1,0 +1,1 @@
+"""The operator: OutboxRelay objects in, Deployments and status out."""

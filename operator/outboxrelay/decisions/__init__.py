@@ -1,0 +1,1 @@
+"""PURE decisions: values and the time in, a decision with its reason out. No await, no clock, no I/O."""

@@ -1,0 +1,35 @@
+"""Every exception this package raises on purpose. The class decides what happens; the text is for users.
+
+* OutboxRelayError
+  x InvalidInput               what somebody wrote is wrong: spec, file, flag, environment (exit code 2)
+  x Fault                      something outside is wrong; carries a Reason for conditions and reports
+    + SourceFault              the database: back off, verify again
+    + TargetFault              the brokers or the topic: open the circuit, back off, start again from the table
+
+Anything else that is raised is a bug: the process ends loudly, and the table still has every row.
+"""
+
+
+class OutboxRelayError(Exception):
+    """The root. ``str(error)`` says what is wrong, where, and what to do, in one line, without credentials."""
+
+
+class InvalidInput(OutboxRelayError):
+    """What somebody wrote cannot be used; the text names the place."""
+
+
+class Fault(OutboxRelayError):
+    """Something outside is wrong. ``reason`` is a value of ``outboxrelay.api.names.Reason``."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class SourceFault(Fault):
+    """The database cannot be used now."""
+
+
+class TargetFault(Fault):
+    """The brokers or the topic cannot be used now."""

@@ -1,0 +1,1 @@
+"""PURE builders: a spec in, Kubernetes objects out, one module for each child."""
