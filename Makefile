@@ -1,0 +1,59 @@
+# make demo and make test need nothing but a Debian machine; see README.md.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+IN_CLUSTER := python3 -m tests.cluster run --
+
+.PHONY: help
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.complete: pyproject.toml constraints/dev.txt
+	@bash tests/cluster/venv.sh
+	@touch $@
+
+.PHONY: demo
+demo: .venv/.complete ## A real cluster, a fault survived, and a verdict: lost 0 (KEEP=1 leaves it running)
+	@$(PY) -m tests.demo
+
+.PHONY: test
+test: .venv/.complete ## Everything: checks, unit, integration on real servers, end to end on a real cluster
+	@$(PY) -m tests.suite
+
+.PHONY: check
+check: .venv/.complete ## Lint, types, layers, unit tests: under a minute
+	@$(PY) -m tests.suite --quick
+
+.PHONY: bench
+bench: .venv/.complete ## Throughput, latency, memory, idle cost: a table and .bench/latest.json
+	@$(PY) -m tests.benchmarks
+
+.PHONY: cluster-up
+cluster-up: ## Start the local cluster: Kubernetes, PostgreSQL, Kafka
+	@python3 -m tests.cluster up
+
+.PHONY: cluster-down
+cluster-down: ## End the local cluster and leave nothing behind
+	@python3 -m tests.cluster down
+
+.PHONY: image
+image: ## Build the image and print its size
+	@python3 -m tests.cluster.image --no-load --print-size
+
+.PHONY: crd
+crd: .venv/.complete ## Generate crds/ and the chart's copy from the models
+	@$(PY) -m outboxrelay crd > crds/outboxrelays.yaml.new && mv crds/outboxrelays.yaml.new crds/outboxrelays.yaml
+	@cp crds/outboxrelays.yaml charts/outbox-relay-operator/files/outboxrelays.yaml
+
+.PHONY: format
+format: .venv/.complete ## Format the code
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+.PHONY: constraints
+constraints: .venv/.complete ## Pin the newest dependencies, with hashes
+	@bash constraints/update.sh
+
+.PHONY: clean
+clean: ## Remove what the build and the tests left in this checkout
+	@rm -rf .venv .bench dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find operator tests -name __pycache__ -type d -prune -exec rm -rf {} +
