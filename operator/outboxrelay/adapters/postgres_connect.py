@@ -1,0 +1,116 @@
+"""How a database is reached: settings from spec and Secrets, and one way to open a connection.
+
+Connections work behind a transaction pooler: no named prepared statements, and nothing is SET for the session.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from outboxrelay.adapters.credentials import Credentials
+from outboxrelay.adapters.postgres_errors import translate
+from outboxrelay.adapters.postgres_uri import parse_uri
+from outboxrelay.api.names import Reason
+from outboxrelay.api.references import SecretKeyReference
+from outboxrelay.api.source import Database
+from outboxrelay.errors import Fault, SourceFault
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectSettings:
+    """Everything that a connection needs; hashable, so that equal settings can share one. repr hides the password."""
+
+    hosts: tuple[tuple[str, int], ...]
+    user: str
+    password: str | None = field(repr=False)
+    database: str
+    ssl_mode: str
+    ca: str | None = field(repr=False)
+    connect_timeout: float
+
+
+def resolve(database: Database, credentials: Credentials) -> ConnectSettings:
+    """Settings from the spec and the Secrets it names; raises SourceFault where one is missing or unusable."""
+    try:
+        ca = credentials.read(database.ca_secret_ref) if database.ca_secret_ref else None
+        if database.uri_secret_ref:
+            return _from_uri(database, database.uri_secret_ref, credentials, ca)
+        return _from_fields(database, credentials, ca)
+    except Fault as fault:
+        raise SourceFault(fault.reason, fault.message) from None
+
+
+def _from_uri(
+    database: Database, reference: SecretKeyReference, credentials: Credentials, ca: str | None
+) -> ConnectSettings:
+    uri = parse_uri(credentials.read(reference), f"key {reference.key} of Secret {reference.name}")
+    return ConnectSettings(
+        hosts=uri.hosts,
+        user=uri.user,
+        password=uri.password,
+        database=uri.database,
+        ssl_mode=uri.ssl_mode or database.ssl_mode,
+        ca=ca,
+        connect_timeout=float(uri.connect_timeout or database.connect_timeout_seconds),
+    )
+
+
+def _from_fields(database: Database, credentials: Credentials, ca: str | None) -> ConnectSettings:
+    login = database.credentials_secret_ref
+    if not (database.host and database.name and login):
+        raise SourceFault(Reason.INVALID_SPEC, "spec.source.database: set uriSecretRef, or host, name and credentials")
+    return ConnectSettings(
+        hosts=((database.host, database.port),),
+        user=credentials.read(login.username),
+        password=credentials.read(login.password),
+        database=database.name,
+        ssl_mode=database.ssl_mode,
+        ca=ca,
+        connect_timeout=float(database.connect_timeout_seconds),
+    )
+
+
+async def connect(settings: ConnectSettings, *, application_name: str, statement_timeout: float) -> asyncpg.Connection:
+    """An open connection whose statements are given up after ``statement_timeout`` s; raises SourceFault.
+
+    Of several hosts the one that accepts writes is taken.
+    """
+    context = _tls_context(settings)
+    try:
+        async with asyncio.timeout(settings.connect_timeout * len(settings.hosts)):
+            return await asyncpg.connect(
+                host=[host for host, _ in settings.hosts],
+                port=[port for _, port in settings.hosts],
+                user=settings.user,
+                # An empty one keeps asyncpg from looking into PGPASSWORD and ~/.pgpass.
+                password=settings.password or "",
+                database=settings.database,
+                ssl=context or False,
+                direct_tls=False,
+                timeout=settings.connect_timeout,
+                command_timeout=statement_timeout,
+                statement_cache_size=0,
+                target_session_attrs="read-write" if len(settings.hosts) > 1 else "any",
+                server_settings={"application_name": application_name[:63]},
+            )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        fault = translate(error)
+        if fault is None:
+            raise
+        raise fault from None
+
+
+def _tls_context(settings: ConnectSettings) -> ssl.SSLContext | None:
+    """None for plaintext. Without certificates of its own, ``require`` encrypts and verifies nothing, as in libpq."""
+    if settings.ssl_mode == "disable":
+        return None
+    try:
+        context = ssl.create_default_context(cadata=settings.ca)
+    except (ssl.SSLError, ValueError):
+        raise SourceFault(Reason.TLS_FAILED, "the value of caSecretRef holds no PEM certificate") from None
+    context.check_hostname = settings.ssl_mode == "verify-full"
+    if settings.ssl_mode == "require" and settings.ca is None:
+        context.verify_mode = ssl.CERT_NONE
+    return context
