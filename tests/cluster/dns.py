@@ -1,0 +1,39 @@
+"""The name service of the namespace: it knows two names and denies all others at once.
+
+Without one, everything that resolves a name, even the reverse look-up of a peer, hangs for seconds.
+"""
+
+from __future__ import annotations
+
+from . import netns, paths, processes
+from .failures import ClusterError
+from .progress import wait_until
+
+NAME = "dnsmasq"
+
+
+def start() -> None:
+    """Start it unless it runs, and wait until it listens."""
+    if not processes.is_running(NAME):
+        names = {paths.POSTGRES_NAME: paths.POSTGRES_IP, paths.KAFKA_NAME: paths.KAFKA_IP}
+        processes.start(
+            NAME,
+            netns.command(
+                [
+                    "dnsmasq",
+                    "--keep-in-foreground",
+                    "--log-facility=-",
+                    "--conf-file=/dev/null",
+                    "--pid-file=",
+                    "--user=root",
+                    "--no-resolv",
+                    "--no-hosts",
+                    "--bind-interfaces",
+                    f"--listen-address={paths.DNS_IP}",
+                    *(f"--address=/{name}/{address}" for name, address in names.items()),
+                    "--local=/#/",
+                ]
+            ),
+        )
+    if not wait_until(lambda: netns.answers(paths.DNS_IP, 53), 10, every=0.05):
+        raise ClusterError(f"the name service does not start:\n{processes.last_lines(NAME)}")

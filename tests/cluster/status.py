@@ -1,0 +1,22 @@
+"""What of the cluster runs, for people."""
+
+from __future__ import annotations
+
+from . import kafka, netns, paths, postgres, processes
+
+
+def report() -> str:
+    """One line per program, and how to reach the servers."""
+    if not netns.exists() and not processes.names():
+        return "the cluster is not up"
+    rows = []
+    for name in processes.names():
+        if name.startswith("build-") and not processes.is_running(name):
+            continue
+        pid = processes.pid_of(name)
+        rows.append(f"{name:<26}{f'pid {pid}' if pid else 'not running'}")
+    rows.append("")
+    rows.append(f"PostgreSQL  {postgres.uri()}")
+    rows.append(f"Kafka       {kafka.servers()}")
+    rows.append(f"logs        {paths.LOGS}")
+    return "\n".join(rows)

@@ -1,0 +1,75 @@
+"""The way down: nothing may stay, whatever state it starts from.
+
+It does not rely on what was recorded alone: whoever is in the namespace or in the control group is the
+cluster's, and so is every child of these.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from . import cgroups, kernel, mounts, netns, packages, paths, processes
+from .failures import ClusterError
+from .progress import say, step
+
+
+def down() -> None:
+    """Remove the cluster."""
+    if netns.is_inside():
+        raise ClusterError("`down` must run outside of the namespace: it ends everything inside")
+    with step("taking everything down"):
+        _end_processes()
+        left = _unmount()
+        netns.delete()
+        left += [str(group) for group in cgroups.remove()]
+        kernel.restore()
+        packages.restore_policy()
+        left += mounts.remove_private()
+        for folder in (paths.DATA, paths.STATE):
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                left.append(str(folder))
+    if left:
+        raise ClusterError(f"these could not be removed: {', '.join(left)}. Run `down` again.")
+    paths.LOCK.unlink(missing_ok=True)
+    say("nothing is left; the cache stays in " + str(paths.cache()))
+
+
+def _end_processes(seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    # The kubelet first: it would start again what ends.
+    for name in ("kubelet", "containerd"):
+        processes.kill(name)
+    spared = {os.getpid(), *_ancestors(os.getpid())}
+    while victims := _ours() - spared:
+        cgroups.thaw()
+        processes.signal_all(victims, signal.SIGKILL)
+        if time.monotonic() > end:
+            raise ClusterError(f"these processes do not end, even when killed: {sorted(victims)}")
+        time.sleep(0.02)
+
+
+def _ours() -> set[int]:
+    recorded = [pid for name in processes.names() if (pid := processes.pid_of(name)) is not None]
+    roots = {*recorded, *netns.members(), *cgroups.members()}
+    return {pid for pid in roots.union(processes.descendants(roots)) if processes.exists(pid)}
+
+
+def _ancestors(pid: int) -> list[int]:
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(pid)
+    return found
+
+
+def _unmount() -> list[str]:
+    """Unmount what shows on the machine; most mounts are in a private namespace and gone with its processes."""
+    for mounted in reversed(mounts.below(paths.DATA, paths.STATE)):
+        subprocess.run(["umount", "--lazy", mounted], capture_output=True, check=False, timeout=20)
+    return mounts.below(paths.DATA, paths.STATE)
