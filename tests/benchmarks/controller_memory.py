@@ -1,0 +1,43 @@
+"""Resident memory of the controller, with one relay to look after."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.relay_process import memory_mb
+
+NAMESPACE = "outboxrelay-bench"
+SECONDS = 20
+
+
+async def measure(folder: Path) -> dict[str, float]:
+    """MB after ``SECONDS`` seconds of a controller that runs against the local cluster as a process."""
+    crd = Path("crds/outboxrelays.yaml")
+    _kubectl("apply", "--server-side", "-f", str(crd))
+    _kubectl("create", "namespace", NAMESPACE)
+    try:
+        return {"controller_rss_mb": round(await _run(folder), 1)}
+    finally:
+        _kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=60s")
+
+
+async def _run(folder: Path) -> float:
+    command = [sys.executable, "-m", "outboxrelay", "controller", "--namespace", NAMESPACE]
+    command += ["--relay-image", "localhost/none:none", "--lease-namespace", NAMESPACE, "--port", "18080"]
+    with (folder / "controller.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "POD_NAME": "bench"})
+        try:
+            _kubectl("apply", "-n", NAMESPACE, "-f", "examples/orders.yaml")
+            await asyncio.sleep(SECONDS)
+            return memory_mb(process.pid)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _kubectl(*arguments: str) -> None:
+    subprocess.run(["kubectl", *arguments], check=True, capture_output=True, timeout=90)

@@ -1,0 +1,33 @@
+"""Milliseconds from COMMIT to the consumer, at a steady rate, without a doorbell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.benchmarks import servers
+from tests.support.oracle import Oracle
+from tests.support.relay_process import RelayProcess, manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def measure(folder: Path, per_second: int, seconds: float) -> dict[str, float]:
+    """The percentiles over ``seconds`` of ``per_second`` events, in transactions of one to five rows."""
+    topic = servers.create_topic()
+    async with servers.database() as uri, Oracle(uri, servers.KAFKA, topic, keys=1000, seed=per_second) as oracle:
+        await oracle.writer.create_table()
+        config = manifest(table="outbox", topic=topic, servers=servers.KAFKA)
+        with RelayProcess(folder, config, uri, f"latency-{per_second}") as relay:
+            relay.wait_ready()
+            events = int(per_second * seconds)
+            await oracle.writer.write(events, per_second=per_second, rollback_share=0, late_share=0)
+            result = await oracle.verdict()
+    servers.delete_topic(topic)
+    print(f"  {per_second}/s: {result}", flush=True)
+    if not result.passed or result.latency is None:
+        raise SystemExit(result.report())
+    return {
+        f"latency_p50_ms_{per_second}": round(result.latency.p50, 1),
+        f"latency_p99_ms_{per_second}": round(result.latency.p99, 1),
+    }
