@@ -5,11 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from . import environment, images, kafka, lock, paths, postgres, progress, root, status, teardown, up
+from . import (
+    components,
+    environment,
+    images,
+    kafka,
+    lock,
+    paths,
+    postgres,
+    progress,
+    root,
+    status,
+    teardown,
+    up,
+)
 from .failures import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 _SERVERS: dict[str, tuple[ModuleType, tuple[str, ...]]] = {
     "kafka": (kafka, ("start", "stop", "restart", "kill", "freeze", "thaw")),
@@ -49,9 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         server = _command(commands, name, f"{', '.join(verbs)} {name}", _serve)
         server.add_argument("verb", choices=verbs)
         server.set_defaults(server=module)
-    component = _command(commands, "component", "stop, start, kill or freeze a part of Kubernetes", _component)
+    component = _command(
+        commands, "component", "stop, start, kill or freeze a part of Kubernetes", _component
+    )
     component.add_argument("verb", choices=("start", "stop", "kill", "freeze", "thaw"))
-    component.add_argument("name")
+    component.add_argument("name", choices=components.NAMES)
     return parser
 
 
@@ -96,8 +114,6 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _component(options: argparse.Namespace) -> None:
-    from . import components
-
     getattr(components, options.verb)(options.name)
 
 

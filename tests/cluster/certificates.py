@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import paths
 from .failures import ClusterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DAYS = "3650"
 

@@ -6,8 +6,6 @@ Without one, everything that resolves a name, even the reverse look-up of a peer
 from __future__ import annotations
 
 from . import netns, paths, processes
-from .failures import ClusterError
-from .progress import wait_until
 
 NAME = "dnsmasq"
 
@@ -35,5 +33,4 @@ def start() -> None:
                 ]
             ),
         )
-    if not wait_until(lambda: netns.answers(paths.DNS_IP, 53), 10, every=0.05):
-        raise ClusterError(f"the name service does not start:\n{processes.last_lines(NAME)}")
+    processes.wait_ready(NAME, lambda: netns.answers(paths.DNS_IP, 53), 10)

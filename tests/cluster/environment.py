@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from . import helm_build, kafka, kubernetes_build, netns, paths, postgres
 from .failures import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def variables() -> dict[str, str]:

@@ -12,7 +12,6 @@ import subprocess
 
 from . import certificates, kafka_build, netns, paths, processes
 from .failures import ClusterError
-from .progress import wait_until
 
 NAME = "kafka"
 USER = "relay"
@@ -44,10 +43,7 @@ def start(timeout: float = 60) -> None:
         processes.start(NAME, netns.command(_java("-Xms256m", "-Xmx768m", "kafka.Kafka", str(_PROPERTIES))))
     else:
         thaw()
-    if not wait_until(lambda: not is_running() or _answers(), timeout) or not is_running():
-        raise ClusterError(
-            f"Kafka does not start; the end of {processes.log_of(NAME)}:\n{processes.last_lines(NAME)}"
-        )
+    processes.wait_ready(NAME, _answers, timeout)
 
 
 def stop(timeout: float = 30) -> None:

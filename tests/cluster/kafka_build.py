@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import artifact, paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VERSION = "4.2.0"
 _POM = paths.SOURCES / "kafka" / "pom.xml"

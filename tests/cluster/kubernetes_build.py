@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import artifact, paths, toolchain
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VERSION = "v1.36.3"
 _MODULE = paths.SOURCES / "kubernetes"

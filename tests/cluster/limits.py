@@ -39,8 +39,7 @@ def _memory_mb() -> int:
     fields = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     free = next(int(field[1]) >> 10 for field in fields if field[0] == "MemAvailable:")
     ceilings = [
-        (_number(folder / "memory.max"), _number(folder / "memory.current"))
-        for folder in _cgroup_folders("")
+        (_number(folder / "memory.max"), _number(folder / "memory.current")) for folder in _cgroup_folders("")
     ] + [
         (_number(folder / "memory.limit_in_bytes"), _number(folder / "memory.usage_in_bytes"))
         for folder in _cgroup_folders("memory")
@@ -50,9 +49,7 @@ def _memory_mb() -> int:
 
 
 def _process_limit() -> int | None:
-    limits = [
-        _number(folder / "pids.max") for folder in (*_cgroup_folders(""), *_cgroup_folders("pids"))
-    ]
+    limits = [_number(folder / "pids.max") for folder in (*_cgroup_folders(""), *_cgroup_folders("pids"))]
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     known = [limit for limit in (*limits, soft if soft > 0 else None) if limit is not None]
     return min(known, default=None)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from . import paths, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @contextmanager

@@ -10,10 +10,13 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from . import paths, processes
 from .failures import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _DEVICE = "node0"
 _CLONE_NEWNET = 0x40000000
@@ -144,4 +147,6 @@ def _ip(*arguments: str) -> None:
 def _write_names() -> None:
     paths.write(paths.RESOLV_CONF, f"nameserver {paths.DNS_IP}\noptions timeout:1 attempts:2\n")
     # A machine that asks systemd-resolved would ask the one outside, which does not know these names.
-    paths.write(paths.NSSWITCH_CONF, "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n")
+    paths.write(
+        paths.NSSWITCH_CONF, "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n"
+    )

@@ -6,13 +6,16 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import postgres
 from .failures import ClusterError
 from .progress import say, step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _CNI = Path("/usr/lib/cni")
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -40,7 +43,6 @@ _NEEDS = (
     Need("containerd", "containerd", "kubernetes"),
     Need("runc", "runc", "kubernetes"),
     Need("nft", "nftables", "kubernetes"),
-    Need("iptables", "iptables", "kubernetes"),
     Need("mount", "mount", "services"),
     Need("gcc", "gcc", "pause-build"),
     Need("buildah", "buildah", "images"),
@@ -54,7 +56,9 @@ def missing(uses: Iterable[str]) -> dict[str, str]:
     absent = {need.program: need.package for need in _NEEDS if need.use in wanted and not find(need.program)}
     if "services" in wanted and postgres.binaries() is None:
         absent["postgres"] = "postgresql"
-    if "kubernetes" in wanted and not all((_CNI / name).exists() for name in ("ptp", "host-local", "portmap")):
+    if "kubernetes" in wanted and not all(
+        (_CNI / name).exists() for name in ("ptp", "host-local", "loopback")
+    ):
         absent[f"{_CNI}/ptp"] = "containernetworking-plugins"
     if "pause-build" in wanted and not any(Path("/usr").glob("lib*/**/libc.a")):
         absent["libc.a"] = "libc6-dev"
@@ -111,7 +115,12 @@ def _no_service_starts() -> Iterator[None]:
 def _apt(*arguments: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(
-        ["apt-get", "-q", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=900
+        ["apt-get", "-q", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
     )
     if done.returncode != 0:
         say(f"apt-get {arguments[0]} failed")

