@@ -1,0 +1,117 @@
+"""What the facts say about one relay's health: six conditions, each with a reason and a sentence.
+
+Unknown is said where something cannot be observed now; nothing is guessed.
+"""
+
+from collections.abc import Callable, Iterable
+
+from outboxrelay.api.names import Condition, Reason
+from outboxrelay.api.report import Health
+from outboxrelay.decisions.availability import available
+from outboxrelay.decisions.facts import Facts, Finding, PodReport, Probe, Status
+
+STALE_SECONDS = 15.0
+"""A probe older than this says nothing."""
+NO_PROGRESS_SECONDS = 25.0
+TABLE_REASONS = frozenset({Reason.TABLE_NOT_FOUND, Reason.SCHEMA_MISMATCH, Reason.UNSUPPORTED_SERVER})
+"""Faults of what the spec asks for rather than of the way to the database: they belong to Accepted."""
+
+
+def conditions(facts: Facts) -> tuple[Finding, ...]:
+    """Ready first, then what it sums up."""
+    parts = (
+        accepted(facts),
+        reachable(facts, Condition.SOURCE_REACHABLE, "the database", facts.source, lambda item: item.report.source),
+        reachable(facts, Condition.TARGET_REACHABLE, "Kafka", facts.target, lambda item: item.report.target),
+        available(facts),
+        delivering(facts),
+    )
+    return (ready(facts, parts), *parts)
+
+
+def accepted(facts: Facts) -> Finding:
+    """The condition Accepted: the verdict on the spec, or what the database says of the table."""
+    if not facts.verdict.accepted:
+        return _finding(Condition.ACCEPTED, "False", facts.verdict.reason, facts.verdict.message)
+    probe = facts.source
+    if probe is not None and probe.reason in TABLE_REASONS:
+        return _finding(Condition.ACCEPTED, "False", probe.reason, probe.message)
+    return _finding(Condition.ACCEPTED, "True", Reason.ACCEPTED, facts.verdict.message)
+
+
+def reachable(
+    facts: Facts, condition: Condition, what: str, probe: Probe | None, side: Callable[[PodReport], Health]
+) -> Finding:
+    """SourceReachable or TargetReachable: the controller's own probe first, then what the pods say."""
+    if probe is None:
+        reason = Reason.PENDING if facts.verdict.accepted else facts.verdict.reason
+        return _finding(condition, "Unknown", reason, f"{what} has not been asked yet")
+    age = facts.now - probe.at
+    if age > STALE_SECONDS:
+        return _finding(condition, "Unknown", Reason.PROBE_STALE, f"{what} has not been asked for more than 15 s")
+    if not probe.healthy and probe.reason not in TABLE_REASONS:
+        return _finding(condition, "False", probe.reason, probe.message + _delivers(facts))
+    for item in facts.reports:
+        health = side(item)
+        if health.healthy is False and health.reason not in TABLE_REASONS:
+            message = f"pod {item.report.member}: {health.message or health.reason}"
+            return _finding(condition, "False", health.reason, message)
+    return _finding(condition, "True", Reason.CONNECTED, f"{what} answers")
+
+
+def delivering(facts: Facts) -> Finding:
+    """The condition Delivering: whether rows move, as far as pods and the table tell."""
+    kind = Condition.DELIVERING
+    if facts.wanted == 0:
+        return _finding(kind, "False", Reason.PAUSED, "no pod is asked for, so nothing is delivered")
+    if facts.state == "Paused":
+        return _finding(kind, "False", Reason.PAUSED, "spec.state is Paused: pods are connected and read nothing")
+    count = facts.count
+    if count is None or facts.now - count.at > STALE_SECONDS:
+        return _finding(kind, "Unknown", Reason.PROBE_STALE, "the table cannot be counted now")
+    if count.rows == 0:
+        return _finding(kind, "True", Reason.IDLE, "nothing waits in the table")
+    if any(item.report.delivery.circuit == "Open" for item in facts.reports):
+        return _finding(kind, "False", Reason.RECOVERING, "a pod waits before it tries again what failed")
+    if facts.progress_at is not None and facts.now - facts.progress_at >= NO_PROGRESS_SECONDS:
+        return _finding(kind, "False", Reason.NO_PROGRESS, _stuck(facts))
+    if not facts.reports:
+        return _finding(kind, "Unknown", Reason.PENDING, "rows wait, and no pod has told yet what it does")
+    return _finding(kind, "True", Reason.PROGRESSING, "rows are being delivered")
+
+
+def ready(facts: Facts, parts: Iterable[Finding]) -> Finding:
+    """The condition Ready: the first part that is not well, in the order in which causes lead to effects."""
+    verdict, *rest = parts
+    kind = Condition.READY
+    if verdict.status == "False":
+        return _finding(kind, "False", verdict.reason, verdict.message)
+    if facts.state == "Stopped":
+        return _finding(kind, "False", Reason.STOPPED, "spec.state is Stopped; set it to Running to deliver")
+    if facts.wanted == 0:
+        return _finding(kind, "False", Reason.STOPPED, "spec.scaling.replicas is 0; raise it to deliver")
+    if facts.state == "Paused":
+        return _finding(kind, "False", Reason.PAUSED, "spec.state is Paused; set it to Running to deliver")
+    ranked = [part for part in rest if part.status == "False"] + [part for part in rest if part.status == "Unknown"]
+    if ranked:
+        return _finding(kind, ranked[0].status, ranked[0].reason, ranked[0].message)
+    idle = rest[-1].reason == Reason.IDLE
+    reason = Reason.IDLE if idle else Reason.DELIVERING
+    return _finding(kind, "True", reason, "nothing waits in the table" if idle else "rows are being delivered")
+
+
+def _delivers(facts: Facts) -> str:
+    """Said beside a failed probe: running pods may still hold connections that work."""
+    well = [item for item in facts.reports if item.report.source.healthy and item.report.target.healthy]
+    return " (pods that already run still deliver)" if well else ""
+
+
+def _stuck(facts: Facts) -> str:
+    silent = sum(1 for pod in facts.pods if pod.ready) if not facts.reports else 0
+    if silent:
+        return "rows wait and none was delivered for 25 s, and no pod answers the operator on port 8080"
+    return "rows wait and none was delivered for 25 s; look at the logs of the relay's pods"
+
+
+def _finding(kind: Condition, status: Status, reason: str, message: str) -> Finding:
+    return Finding(kind, status, reason, message)

@@ -1,0 +1,111 @@
+"""What the controller observed of one relay, as values: all that its health is decided from."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from outboxrelay.api.names import Reason
+from outboxrelay.api.report import RelayReport
+
+Status = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the spec can be carried out, and if not, why."""
+
+    reason: Reason = Reason.ACCEPTED
+    message: str = "the spec is valid and is carried out"
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the relay may run."""
+        return self.reason is Reason.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The newest answer of a database or a cluster of brokers to the controller itself."""
+
+    at: float
+    reason: Reason = Reason.CONNECTED
+    message: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it can be used."""
+        return self.reason is Reason.CONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What waits in the table."""
+
+    at: float
+    rows: int
+    exact: bool
+    oldest_age: float | None
+    """Seconds; None where nothing waits or the table has no time column."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFacts:
+    """The relay's Deployment."""
+
+    desired: int
+    replicas: int
+    ready: int
+    updated: int
+    settled: bool
+    """Whether Kubernetes has seen the newest spec."""
+    refused: str = ""
+    """Why pods cannot be created."""
+    overdue: bool = False
+    """Whether a rollout takes longer than its deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """One relay pod."""
+
+    name: str
+    address: str | None
+    ready: bool
+    problem: Reason | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodReport:
+    """What a pod said of itself, and when."""
+
+    at: float
+    report: RelayReport
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One relay at one moment. Times are those of one monotonic clock."""
+
+    now: float
+    state: str
+    wanted: int
+    verdict: Verdict
+    source: Probe | None
+    target: Probe | None
+    count: Count | None
+    deployment: DeploymentFacts | None
+    pods: tuple[PodFacts, ...] = ()
+    reports: tuple[PodReport, ...] = ()
+    """Fresh ones only."""
+    progress_at: float | None = None
+    """When rows were last seen to move, or there were none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One condition without its history."""
+
+    type: str
+    status: Status
+    reason: str
+    message: str
