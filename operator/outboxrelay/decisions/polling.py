@@ -1,0 +1,24 @@
+"""When the table is read again: at once while it is full, rarely while it is empty."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PollPolicy:
+    """Bounds of the pause between reads, in seconds."""
+
+    shortest: float
+    longest: float
+
+
+def pause_after(policy: PollPolicy, rows: int, full: bool, pause_before: float, chance: float) -> float:
+    """Seconds from the start of a read to the start of the next one.
+
+    ``pause_before`` is what this function returned last; ``chance`` from 0 to 1 keeps replicas out of step.
+    """
+    if full:
+        return 0.0
+    if rows:
+        return policy.shortest
+    doubled = max(policy.shortest, pause_before * 2)
+    return min(policy.longest, doubled) * (0.9 + 0.1 * chance)
