@@ -84,8 +84,5 @@ def after_read(floor: Floor, lowest: int | None, highest: int | None, begun: flo
 
 def lowered(floor: Floor, row_id: int) -> Floor:
     """The floor after a row that was left out of reads from now on takes part again."""
-    if floor.value is None or floor.value <= row_id:
-        value = floor.value
-    else:
-        value = row_id
+    value = None if floor.value is None else min(floor.value, row_id)
     return replace(floor, value=value, candidate=None)
