@@ -36,13 +36,15 @@ async def database() -> AsyncIterator[str]:
 def create_topic(partitions: int = 6) -> str:
     """A new topic's name."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    admin().create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+    client = admin()  # held until the answer is there: its end would cancel the request
+    client.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
     return name
 
 
 def delete_topic(name: str) -> None:
     """Remove it again."""
-    admin().delete_topics([name])[name].result(30)
+    client = admin()
+    client.delete_topics([name])[name].result(30)
 
 
 def admin() -> AdminClient:

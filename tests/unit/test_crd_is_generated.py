@@ -59,3 +59,15 @@ def test_every_number_of_the_spec_has_both_bounds() -> None:
     numbers = [(path, item) for path, item in every_field(spec_schema()["spec"], "spec") if item["type"] == "integer"]
     assert [path for path, item in numbers if "minimum" not in item or "maximum" not in item] == []
     assert numbers
+
+
+def test_every_default_is_in_the_description_since_kubectl_explain_shows_none() -> None:
+    fields = every_field(spec_schema()["spec"], "spec")
+    scalars = [(path, item) for path, item in fields if item.get("default") and item["type"] != "object"]
+    assert [path for path, item in scalars if f"Default: {item['default']}." not in item["description"]] == []
+    assert scalars
+
+
+def test_the_default_of_an_object_holds_those_of_its_members_since_rules_are_checked_before_defaulting() -> None:
+    read = spec_schema()["spec"]["properties"]["source"]["properties"]["read"]
+    assert read["default"] == {name: item["default"] for name, item in read["properties"].items()}

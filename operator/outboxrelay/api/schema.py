@@ -34,23 +34,27 @@ def _convert(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
         return _convert({**variant, **rest}, definitions)
     result = {key: value for key, value in node.items() if key not in DROPPED}
     if "description" in result:
-        result["description"] = " ".join(result["description"].replace("`", "").split())
+        result["description"] = _description(result)
     if "properties" in node:
         result["properties"] = {name: _convert(item, definitions) for name, item in node["properties"].items()}
-        _keep_only_needed_default(result)
     elif isinstance(node.get("additionalProperties"), dict):
         result["additionalProperties"] = _convert(node["additionalProperties"], definitions)
     if "items" in node:
         result["items"] = _convert(node["items"], definitions)
+    if isinstance(node.get("default"), dict):
+        # An API server checks a default against the rules before it fills in the members' own defaults.
+        result["default"] = {name: value for name, value in node["default"].items() if value is not None}
     if result.get("type") == "integer" and "format" not in result:
         result["format"] = "int64"
     return result
 
 
-def _keep_only_needed_default(schema: dict[str, Any]) -> None:
-    """An object's default is {}: the API server fills in the defaults of its members itself."""
-    if "default" in schema:
-        schema["default"] = {}
+def _description(node: dict[str, Any]) -> str:
+    """Plain text; with the default, which kubectl explain does not show by itself."""
+    text = " ".join(node["description"].replace("`", "").split())
+    default = node.get("default")
+    shown = isinstance(default, str | int) and default != ""
+    return f"{text} Default: {default}." if shown else text
 
 
 def _column(name: str, path: str, description: str, kind: str = "string", wide: bool = False) -> dict[str, Any]:

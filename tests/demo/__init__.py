@@ -1,0 +1,1 @@
+"""make demo: the whole story on real parts, in front of a person, with a verdict at the end."""
