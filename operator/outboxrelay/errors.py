@@ -5,6 +5,7 @@
   x Fault                      something outside is wrong; carries a Reason for conditions and reports
     + SourceFault              the database: back off, verify again
     + TargetFault              the brokers or the topic: open the circuit, back off, start again from the table
+    + ClusterFault             the Kubernetes API: try again later
 
 Anything else that is raised is a bug: the process ends loudly, and the table still has every row.
 """
@@ -33,3 +34,12 @@ class SourceFault(Fault):
 
 class TargetFault(Fault):
     """The brokers or the topic cannot be used now."""
+
+
+class ClusterFault(Fault):
+    """The Kubernetes API refused something, or did not answer."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(reason, message)
+        self.status = status
+        """HTTP status; 0 where there was no answer."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 Key = tuple[str, str]
 """Namespace and name of an OutboxRelay."""
-Version = tuple[str, int] | None
-"""uid and generation; None for a relay that is not there."""
+Version = tuple[str, int]
+"""uid and generation."""
 
 PATIENCE_SECONDS = 20.0
 """How long the watch may lag behind the list."""
@@ -36,15 +36,21 @@ def compare(
     ``delivered`` must be taken after the list was complete; the watch may be ahead of the list.
     """
     found: dict[tuple[Key, Version], float] = {}
-    for key in listed.keys() | delivered.keys():
-        wanted, have = listed.get(key), delivered.get(key)
-        if not _behind(wanted, have):
-            continue
-        found[key, wanted] = before.since.get((key, wanted), now)
+    for key, version in listed.items():
+        if _behind(version, delivered.get(key)):
+            found[key, version] = before.since.get((key, version), now)
     return Comparison(found)
 
 
-def _behind(listed: Version, delivered: Version) -> bool:
-    if listed is None or delivered is None:
-        return listed != delivered
-    return listed[0] != delivered[0] or delivered[1] < listed[1]
+def vanished(
+    *, before: Mapping[Key, Version], listed: Mapping[Key, Version], after: Mapping[Key, Version]
+) -> frozenset[Key]:
+    """Relays that were delivered before the LIST began, have not changed since, and are not in it.
+
+    No sign of blindness: after a break the watch lists anew, and that does not name what is gone.
+    """
+    return frozenset(key for key, version in before.items() if key not in listed and after.get(key) == version)
+
+
+def _behind(listed: Version, delivered: Version | None) -> bool:
+    return delivered is None or listed[0] != delivered[0] or delivered[1] < listed[1]

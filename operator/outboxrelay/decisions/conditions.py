@@ -31,12 +31,14 @@ def conditions(facts: Facts) -> tuple[Finding, ...]:
 
 def accepted(facts: Facts) -> Finding:
     """The condition Accepted: the verdict on the spec, or what the database says of the table."""
-    if not facts.verdict.accepted:
-        return _finding(Condition.ACCEPTED, "False", facts.verdict.reason, facts.verdict.message)
+    verdict = facts.verdict
+    if not verdict.accepted:
+        status: Status = "Unknown" if verdict.reason is Reason.PENDING else "False"
+        return _finding(Condition.ACCEPTED, status, verdict.reason, verdict.message)
     probe = facts.source
     if probe is not None and probe.reason in TABLE_REASONS:
         return _finding(Condition.ACCEPTED, "False", probe.reason, probe.message)
-    return _finding(Condition.ACCEPTED, "True", Reason.ACCEPTED, facts.verdict.message)
+    return _finding(Condition.ACCEPTED, "True", Reason.ACCEPTED, verdict.message)
 
 
 def reachable(
@@ -82,7 +84,8 @@ def delivering(facts: Facts) -> Finding:
 
 def ready(facts: Facts, parts: Iterable[Finding]) -> Finding:
     """The condition Ready: the first part that is not well, in the order in which causes lead to effects."""
-    verdict, *rest = parts
+    ordered = list(parts)
+    verdict, last = ordered[0], ordered[-1]
     kind = Condition.READY
     if verdict.status == "False":
         return _finding(kind, "False", verdict.reason, verdict.message)
@@ -92,10 +95,10 @@ def ready(facts: Facts, parts: Iterable[Finding]) -> Finding:
         return _finding(kind, "False", Reason.STOPPED, "spec.scaling.replicas is 0; raise it to deliver")
     if facts.state == "Paused":
         return _finding(kind, "False", Reason.PAUSED, "spec.state is Paused; set it to Running to deliver")
-    ranked = [part for part in rest if part.status == "False"] + [part for part in rest if part.status == "Unknown"]
+    ranked = [part for status in ("False", "Unknown") for part in ordered if part.status == status]
     if ranked:
         return _finding(kind, ranked[0].status, ranked[0].reason, ranked[0].message)
-    idle = rest[-1].reason == Reason.IDLE
+    idle = last.reason == Reason.IDLE
     reason = Reason.IDLE if idle else Reason.DELIVERING
     return _finding(kind, "True", reason, "nothing waits in the table" if idle else "rows are being delivered")
 
