@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from datetime import datetime
 from typing import Any
 
 from . import identities, netns, paths
@@ -35,13 +36,23 @@ def is_ready() -> bool:
     return get("/readyz")[0] == 200
 
 
-def node_is_ready() -> bool:
-    """Whether the node takes pods, and a pod would find its service account."""
+def node_is_ready(since: float) -> bool:
+    """Whether the node said after that moment that it takes pods, and a pod would find its service account.
+
+    What a kubelet said that is dead by now still stands in the API.
+    """
     status, body = get(f"/api/v1/nodes/{paths.NODE_NAME}")
     if status != 200:
         return False
     node: dict[str, Any] = json.loads(body)
-    conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
+    ready = any(
+        each["type"] == "Ready" and each["status"] == "True" and _moment(each["lastHeartbeatTime"]) >= since
+        for each in node["status"].get("conditions", [])
+    )
     tainted = any(taint["effect"] == "NoSchedule" for taint in node["spec"].get("taints", []))
     account = get("/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
-    return conditions.get("Ready") == "True" and not tainted and account
+    return ready and not tainted and account
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -49,6 +49,9 @@ def start_api(seconds: float = 90) -> None:
             f"--tls-cert-file={certificate}",
             f"--tls-private-key-file={key}",
             f"--client-ca-file={paths.CA_FILE}",
+            # Nothing is aggregated, but the controllers wait for this setting and complain without it.
+            f"--requestheader-client-ca-file={paths.CA_FILE}",
+            "--requestheader-allowed-names=front-proxy",
             f"--token-auth-file={identities.TOKENS}",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
@@ -73,6 +76,7 @@ def start_controllers() -> None:
         [
             *_client("controller-manager"),
             "--leader-elect=false",
+            f"--flex-volume-plugin-dir={paths.DATA / 'flex-volumes'}",
             "--use-service-account-credentials",
             f"--service-account-private-key-file={paths.PKI / 'service-accounts.key'}",
             f"--root-ca-file={paths.CA_FILE}",

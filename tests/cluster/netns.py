@@ -5,6 +5,7 @@ One address per server, so that a test can cut off one of them by its address.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DEVICE = "node0"
+# `ip` makes its folder a mount the first time; it is ours to undo unless others use it by then.
+_MADE_FOLDER = paths.STATE / "made-netns-folder"
 _CLONE_NEWNET = 0x40000000
 
 # A private mount namespace gives each program the cluster's own name service. Propagation is "slave":
@@ -40,6 +43,8 @@ def create() -> None:
     """Make the namespace with its devices, addresses and routes."""
     if not exists():
         paths.NETNS.unlink(missing_ok=True)
+        if not os.path.ismount(paths.NETNS.parent):
+            _MADE_FOLDER.touch()
         _ip("netns", "add", paths.NAMESPACE)
     inside = ("-n", paths.NAMESPACE)
     _ip(*inside, "link", "set", "lo", "up")
@@ -61,6 +66,17 @@ def delete() -> None:
     if exists():
         _ip("netns", "delete", paths.NAMESPACE)
     paths.NETNS.unlink(missing_ok=True)
+    _remove_folder()
+
+
+def _remove_folder() -> None:
+    folder = paths.NETNS.parent
+    if not _MADE_FOLDER.exists() or not folder.exists() or any(folder.iterdir()):
+        return
+    # Others may hold a copy of the mount (a build's container does); then an empty folder stays until they end.
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False, timeout=20)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def command(arguments: Sequence[str], *, private_ipc: bool = False) -> list[str]:

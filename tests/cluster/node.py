@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 from . import api, certificates, cgroups, identities, images, kernel, mounts, netns, paths, pause, processes
 from .kubernetes_build import program
@@ -48,6 +49,7 @@ def start_containerd() -> None:
 
 def start_kubelet(seconds: float = 120) -> None:
     """The kubelet."""
+    since = 0.0
     if not processes.is_running("kubelet"):
         kernel.remember()
         cgroups.create()
@@ -73,9 +75,11 @@ def start_kubelet(seconds: float = 120) -> None:
             f"--hostname-override={paths.NODE_NAME}",
             f"--node-ip={paths.NODE_IP}",
         ]
+        # The API tells moments in whole seconds.
+        since = float(int(time.time()))
         processes.start("kubelet", netns.beside(mounts.hold(), [program("kubelet"), *arguments]))
     processes.send("kubelet", processes.CONTINUE)
-    processes.wait_ready("kubelet", api.node_is_ready, seconds)
+    processes.wait_ready("kubelet", lambda: api.node_is_ready(since), seconds)
 
 
 def start_proxy() -> None:

@@ -104,8 +104,9 @@ def _no_service_starts() -> Iterator[None]:
         _POLICY.replace(_POLICY_BEFORE)
     _POLICY.write_text(f"#!/bin/sh\n{_POLICY_MARK}\nexit 101\n")
     _POLICY.chmod(0o755)
-    _NO_MAIN_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
-    _NO_MAIN_CLUSTER.write_text("create_main_cluster = false\nstart_conf = 'manual'\n")
+    if postgres.binaries() is None:
+        _NO_MAIN_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
+        _NO_MAIN_CLUSTER.write_text("create_main_cluster = false\nstart_conf = 'manual'\n")
     try:
         yield
     finally:

@@ -21,12 +21,14 @@ from .progress import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+# Children inherit it, so that even an orphan of a killed program tells whose it is.
+MARK = "OUTBOXRELAY_CLUSTER_MEMBER"
 _BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LANG": "C.UTF-8",
 }
-CONTINUE = signal.SIGCONT
+STOP, CONTINUE = signal.SIGSTOP, signal.SIGCONT
 _RESET_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -47,7 +49,7 @@ def start(
     pid = os.posix_spawn(
         program,
         list(command),
-        {**_BASE_ENVIRONMENT, **(environment or {})},
+        {**_BASE_ENVIRONMENT, **(environment or {}), MARK: "1"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
@@ -57,7 +59,7 @@ def start(
         setsigmask=(),
         setsigdef=_RESET_SIGNALS,
     )
-    record = {"pid": pid, "start": _start_time(pid), "boot": _boot()}
+    record = {"pid": pid, "start": _start_time(pid), "boot": boot()}
     paths.write(paths.PROCESSES / f"{name}.json", json.dumps(record))
     return pid
 
@@ -104,7 +106,7 @@ def pid_of(name: str) -> int | None:
     pid = int(record["pid"])
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    if record["boot"] != _boot() or record["start"] is None or record["start"] != _start_time(pid):
+    if record["boot"] != boot() or record["start"] is None or record["start"] != _start_time(pid):
         return None
     return pid
 
@@ -167,6 +169,18 @@ def descendants(roots: Iterable[int]) -> list[int]:
     return found
 
 
+def marked() -> list[int]:
+    """All processes that were started by the cluster, or by what it started."""
+    return [pid for pid in every_pid() if f"{MARK}=1".encode() in _environment(pid)]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
 def every_pid() -> list[int]:
     """All processes of the machine."""
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
@@ -201,5 +215,6 @@ def _start_time(pid: int) -> int | None:
     return int(fields[19]) if fields and fields[0] not in "ZX" else None
 
 
-def _boot() -> str:
+def boot() -> str:
+    """Which start of the machine this is."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

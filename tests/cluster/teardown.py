@@ -1,7 +1,7 @@
 """The way down: nothing may stay, whatever state it starts from.
 
-It does not rely on what was recorded alone: whoever is in the namespace or in the control group is the
-cluster's, and so is every child of these.
+It does not rely on what was recorded alone: whoever is in the namespace or in the control group, or
+bears the cluster's mark in its environment, is the cluster's, and so is every child of these.
 """
 
 from __future__ import annotations
@@ -23,21 +23,39 @@ def down() -> None:
     if netns.is_inside():
         raise ClusterError("`down` must run outside of the namespace: it ends everything inside")
     with step("taking everything down"):
-        _end_processes()
-        left = _unmount()
-        netns.delete()
-        left += [str(group) for group in cgroups.remove()]
-        kernel.restore()
-        packages.restore_policy()
-        left += mounts.remove_private()
-        for folder in (paths.DATA, paths.STATE):
-            shutil.rmtree(folder, ignore_errors=True)
-            if folder.exists():
-                left.append(str(folder))
+        left = _clean()
     if left:
         raise ClusterError(f"these could not be removed: {', '.join(left)}. Run `down` again.")
     paths.LOCK.unlink(missing_ok=True)
-    say("nothing is left; the cache stays in " + str(paths.cache()))
+    say(f"nothing is left; the cache stays in {paths.cache()}")
+
+
+def forget_earlier_boot() -> None:
+    """Data may outlive a restart of the machine; its certificates and processes do not. Begin anew then."""
+    boot = paths.STATE / "boot"
+    now = processes.boot()
+    if (boot.exists() and boot.read_text() == now) or not (paths.STATE.exists() or paths.DATA.exists()):
+        return
+    with step("removing what an earlier start of the machine left"):
+        _clean()
+
+
+def _clean() -> list[str]:
+    """Remove everything and return what could not be."""
+    _end_processes()
+    left = _unmount()
+    netns.delete()
+    left += [str(group) for group in cgroups.remove()]
+    kernel.restore()
+    packages.restore_policy()
+    left += mounts.remove_private()
+    for folder in (paths.DATA, paths.STATE):
+        if mounts.below(folder):
+            continue  # deleting would reach into what is mounted
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            left.append(str(folder))
+    return left
 
 
 def _end_processes(seconds: float = 30) -> None:
@@ -56,7 +74,7 @@ def _end_processes(seconds: float = 30) -> None:
 
 def _ours() -> set[int]:
     recorded = [pid for name in processes.names() if (pid := processes.pid_of(name)) is not None]
-    roots = {*recorded, *netns.members(), *cgroups.members()}
+    roots = {*recorded, *netns.members(), *cgroups.members(), *processes.marked()}
     return {pid for pid in roots.union(processes.descendants(roots)) if processes.exists(pid)}
 
 

@@ -22,6 +22,7 @@ from . import (
     pause,
     postgres,
     processes,
+    teardown,
 )
 from .failures import ClusterError
 from .progress import say, step, summary
@@ -35,7 +36,9 @@ def up(*, services_only: bool) -> None:
     if netns.is_inside():
         raise ClusterError("`up` must run outside of the namespace; inside, the cluster is up already")
     limits.check(services_only=services_only)
+    teardown.forget_earlier_boot()
     paths.prepare()
+    paths.write(paths.STATE / "boot", processes.boot())
     packages.ensure(_uses(services_only))
     certificates.ensure_authority()
     netns.create()
