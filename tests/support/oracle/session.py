@@ -9,9 +9,11 @@ from typing import Any
 
 import asyncpg
 
-GONE = (OSError, asyncio.TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
 UNAVAILABLE = (
-    *GONE,
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.TooManyConnectionsError,
@@ -37,8 +39,11 @@ class Sessions:
         session = await self._take()
         try:
             yield session
-        except BaseException:
+        except BaseException as error:
+            was_closed = session.is_closed()
             session.terminate()
+            if was_closed and isinstance(error, asyncpg.InterfaceError):
+                raise ConnectionError("the database closed the session") from error
             raise
         self._idle.append(session)
 

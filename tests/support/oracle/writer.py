@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from .events import Committed, payload
 from .pace import Pace
-from .session import GONE, UNAVAILABLE, Sessions
+from .session import UNAVAILABLE, Sessions
 from .table import OutboxTable
 
 Key = str | None
@@ -205,7 +205,7 @@ class Writer:
     ) -> list[Committed]:
         try:
             await session.execute("COMMIT")
-        except (*GONE, *UNAVAILABLE):
+        except UNAVAILABLE:
             self.interrupted += 1
             session.terminate()
             if not await self._sessions.was_committed(journal):
