@@ -16,8 +16,10 @@ def client_config(target: Target, credentials: Credentials) -> ClientConfig:
         "security.protocol": target.protocol,
         "socket.connection.setup.timeout.ms": 5000,
         "socket.keepalive.enable": True,
-        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.ms": 250,
         "reconnect.backoff.max.ms": 2000,
+        # Kafka's own default lets whoever asks for a missing topic create it.
+        "allow.auto.create.topics": False,
         # What matters arrives through error_cb; librdkafka's own lines would not be JSON.
         "log_level": 0,
     }

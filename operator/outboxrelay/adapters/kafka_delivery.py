@@ -1,0 +1,184 @@
+"""One batch on its way: produced in order, waited for, its failures sorted by what is to be done about them.
+
+Runs in the publisher's thread. Nothing is polled, produced or raised inside a callback: callbacks only note.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from outboxrelay.adapters.kafka_errors import ErrorClass, class_of, fault_of, line_of, row_reason
+from outboxrelay.api.names import Reason
+from outboxrelay.decisions.mapping import Unmappable, mapped_headers
+from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refusal, Refused
+from outboxrelay.decisions.rows import KEY, ROW_ID, Row
+from outboxrelay.errors import TargetFault
+
+TICK_SECONDS = 0.1
+PURGE_SECONDS = 2.0
+PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+
+GiveUp = Callable[[], bool]
+"""Asked all the time while a batch is on its way."""
+
+
+class Delivery:
+    """Sends batches through one producer."""
+
+    def __init__(self, producer: Producer, topic: str, deadline: float, diagnose: Callable[[], TargetFault]) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._deadline = deadline
+        self._diagnose = diagnose
+        self._failed: dict[int, KafkaError] = {}
+
+    def send(self, rows: Sequence[Row], give_up: GiveUp) -> Outcome:
+        """Send ``rows`` in order; blocks until each is confirmed, refused or given up."""
+        self._failed = {}
+        refused: dict[int, Refusal] = {}
+        unsent = self._produce_all(rows, refused)
+        fault = self._wait(give_up)
+        if fault is None and not self._failed:
+            return Refused(tuple(refused.values()), unsent, 0) if refused else Delivered()
+        if fault is None:
+            fault = self._worst()
+        overtaken = 0
+        if fault is None:
+            fault, overtaken, more = self._one_by_one(rows, refused, give_up)
+            unsent |= more
+        if fault is not None:
+            left = {*self._failed, *refused, *unsent}
+            return Broken(fault, self._confirmed(rows, left))
+        return Refused(tuple(refused.values()), frozenset(unsent), overtaken)
+
+    def _produce_all(self, rows: Sequence[Row], refused: dict[int, Refusal]) -> frozenset[int]:
+        """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over."""
+        blocked: set[str] = set()
+        unsent: set[int] = set()
+        produce = self._produce
+        for position, row in enumerate(rows):
+            if blocked and row[KEY] in blocked:
+                unsent.add(row[ROW_ID])
+                continue
+            refusal = produce(row)
+            if refusal is not None:
+                refused[refusal.row_id] = refusal
+                key = row[KEY]
+                if key is not None:
+                    blocked.add(key)
+            elif self._failed and row[ROW_ID] in self._failed:
+                # The producer takes nothing: rows behind this one must not get through after all.
+                unsent.update(later[ROW_ID] for later in rows[position + 1 :])
+                break
+        return frozenset(unsent)
+
+    def _produce(self, row: Row) -> Refusal | None:
+        row_id, event_id, key, kind, payload, mapped, milliseconds = row
+        if payload is None:
+            return Refusal(row_id, Reason.ROW_UNMAPPABLE, "the payload is NULL; tombstones are not supported yet")
+        headers: list[Any] = [("id", event_id), ("sequence", str(row_id))]
+        if kind is not None:
+            headers.insert(1, ("type", kind))
+        if mapped is not None:
+            try:
+                # The relay's own come last, where a consumer that asks for the last one of a name finds them.
+                headers = mapped_headers(mapped) + headers
+            except Unmappable as error:
+                return Refusal(row_id, Reason.ROW_UNMAPPABLE, str(error))
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic,
+                    payload,
+                    key,
+                    on_delivery=partial(self._note, row_id),
+                    timestamp=milliseconds or 0,
+                    headers=headers,
+                )
+            except BufferError:
+                # The queue is full: the brokers are slower than this loop.
+                self._producer.poll(TICK_SECONDS)
+            except KafkaException as error:
+                return self._refused_here(row_id, error.args[0])
+            else:
+                return None
+
+    def _refused_here(self, row_id: int, error: KafkaError) -> Refusal | None:
+        if class_of(error) is ErrorClass.ROW:
+            return Refusal(row_id, row_reason(error), f"not sent: {line_of(error)}")
+        self._failed[row_id] = error
+        return None
+
+    def _note(self, row_id: int, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed[row_id] = error
+
+    def _wait(self, give_up: GiveUp) -> TargetFault | None:
+        """Until nothing is on its way; a fault when nothing was confirmed for the deadline, or on demand."""
+        left, moved_at = len(self._producer), time.monotonic()
+        while left:
+            if give_up():
+                self._purge()
+                return TargetFault(Reason.STOPPED, "delivery was given up")
+            remaining = self._producer.flush(TICK_SECONDS)
+            if remaining != left:
+                left, moved_at = remaining, time.monotonic()
+            elif time.monotonic() - moved_at >= self._deadline or self._worst() is not None:
+                fault = self._worst() or self._diagnose()
+                self._purge()
+                return fault
+        return None
+
+    def _worst(self) -> TargetFault | None:
+        """The fault behind a failure that is not a row's own."""
+        for error in self._failed.values():
+            if class_of(error) is not ErrorClass.ROW and error.code() not in PURGED:
+                return fault_of(error)
+        return None
+
+    def _purge(self) -> None:
+        """Give up what is on its way. Where even that does not end, nothing counts as confirmed."""
+        self._producer.purge(in_queue=True, in_flight=True)
+        self._stuck = self._producer.flush(PURGE_SECONDS) > 0
+
+    _stuck = False
+
+    def _confirmed(self, rows: Sequence[Row], left: set[int]) -> tuple[int, ...]:
+        return () if self._stuck else tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left)
+
+    def _one_by_one(
+        self, rows: Sequence[Row], refused: dict[int, Refusal], give_up: GiveUp
+    ) -> tuple[TargetFault | None, int, frozenset[int]]:
+        """Send again, alone, each row that the brokers refused: they blame whole batches, innocents included.
+
+        Returns a fault that ended it, how many rows were overtaken, and the rows that stay unsent.
+        """
+        blamed = [row for row in rows if row[ROW_ID] in self._failed]
+        arrived = [row for row in rows if row[ROW_ID] not in self._failed and row[ROW_ID] not in refused]
+        pending = {row[ROW_ID] for row in blamed}
+        keys = {row[KEY]: row[ROW_ID] for row in reversed(blamed) if row[KEY] is not None}
+        overtaken = sum(1 for row in arrived if row[KEY] in keys and row[ROW_ID] > keys[row[KEY]])
+        blocked: set[str] = set()
+        for row in blamed:
+            key = row[KEY]
+            if key is not None and key in blocked:
+                continue
+            self._failed = {}
+            refusal = self._produce(row)
+            fault = self._wait(give_up) or self._worst()
+            if fault is not None:
+                self._failed.update(dict.fromkeys(pending, KafkaError(KafkaError._PURGE_QUEUE)))
+                return fault, overtaken, frozenset()
+            error = self._failed.get(row[ROW_ID])
+            if error is not None:
+                refusal = Refusal(row[ROW_ID], row_reason(error), f"refused by the broker: {line_of(error)}")
+            if refusal is not None:
+                refused[row[ROW_ID]] = refusal
+                if key is not None:
+                    blocked.add(key)
+            pending.discard(row[ROW_ID])
+        self._failed = {}
+        return None, overtaken, frozenset(pending - set(refused))

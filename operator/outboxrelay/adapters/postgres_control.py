@@ -1,0 +1,126 @@
+"""The control session: advisory locks that say who is a member and who owns which shard.
+
+The server ends the session, and with it the locks, when this process dies or says nothing for SESSION_SECONDS; TCP's
+own limits do the same for a machine that is gone. A session is needed: behind a transaction pooler the locks would
+belong to nobody in particular, which is noticed and refused.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+import asyncpg
+
+from outboxrelay.adapters.credentials import Credentials
+from outboxrelay.adapters.postgres_connect import connect, resolve
+from outboxrelay.adapters.postgres_errors import translate
+from outboxrelay.adapters.postgres_statements import sql
+from outboxrelay.api.names import Reason
+from outboxrelay.api.source import Database
+from outboxrelay.decisions.sharding import MEMBER_BASE, Holding, lock_base
+from outboxrelay.errors import SourceFault
+
+SESSION_SECONDS = 15
+STATEMENT_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+OLDEST_WITH_IDLE_TIMEOUT = 14
+SETTINGS = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": str(SESSION_SECONDS * 1000),
+    "synchronous_commit": "off",
+}
+
+
+class PostgresControl:
+    """One session at a time; satisfies the relay's ControlSession."""
+
+    def __init__(self, database: Database, uid: str, credentials: Credentials, application_name: str) -> None:
+        self._database = database
+        self._credentials = credentials
+        self._name = application_name
+        self._base = lock_base(uid)
+        unsigned = self._base & (2**64 - 1)
+        self._halves = (unsigned >> 32, unsigned & 0xFFFFFFFF)
+        self._connection: asyncpg.Connection | None = None
+        self._pid: int | None = None
+        self._locked: set[int] = set()
+
+    async def open(self) -> None:
+        """Connect and set the limits of the session; raises SourceFault."""
+        await self.close()
+        settings = resolve(self._database, self._credentials)
+        connection = await connect(settings, application_name=self._name, statement_timeout=STATEMENT_SECONDS)
+        self._connection = connection
+        wanted = dict(SETTINGS)
+        if connection.get_server_version().major >= OLDEST_WITH_IDLE_TIMEOUT:
+            wanted["idle_session_timeout"] = f"{SESSION_SECONDS}s"
+        await self._fetch(
+            "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s(name, value)",
+            list(wanted),
+            list(wanted.values()),
+        )
+
+    async def observe(self) -> Holding:
+        """The locks of this relay; raises SourceFault where the session is not what it was."""
+        rows = await self._fetch(sql("locks"), *self._halves)
+        own = rows[0]["own"]
+        self._pid = self._pid or own
+        mine = {row["slot"] for row in rows if row["pid"] == own}
+        if own != self._pid or not self._locked <= mine:
+            raise pooled()
+        slots = {row["slot"]: row["pid"] for row in rows if row["slot"] >= 0}
+        return Holding(
+            members=tuple(sorted(slot - MEMBER_BASE for slot in slots if slot >= MEMBER_BASE)),
+            owners={slot: pid for slot, pid in slots.items() if slot < MEMBER_BASE},
+        )
+
+    async def try_lock(self, slots: Collection[int]) -> frozenset[int]:
+        """Those of ``slots`` that are this session's now; raises SourceFault."""
+        wanted = [slot for slot in slots if slot not in self._locked]
+        rows = await self._fetch(sql("try_lock"), self._base, wanted) if wanted else []
+        taken = frozenset(row["slot"] for row in rows)
+        self._locked |= taken
+        return taken
+
+    async def unlock(self, slots: Collection[int]) -> None:
+        """Give locks back; raises SourceFault."""
+        mine = [slot for slot in slots if slot in self._locked]
+        if mine:
+            await self._fetch(sql("unlock"), self._base, mine)
+            self._locked -= set(mine)
+
+    async def close(self) -> None:
+        """End the session."""
+        connection, self._connection = self._connection, None
+        self._pid, self._locked = None, set()
+        if connection is None or connection.is_closed():
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()
+
+    async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        connection = self._connection
+        if connection is None:
+            raise SourceFault(Reason.CONNECT_FAILED, "the control session was lost")
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            fault = translate(error)
+            if fault is None:
+                raise
+            raise fault from None
+        return rows
+
+
+def pooled() -> SourceFault:
+    """The fault of a connection that is not one session."""
+    return SourceFault(
+        Reason.UNSUPPORTED_SERVER,
+        "the database connection goes through a transaction pooler: the relay's advisory locks need a session of "
+        "their own, so connect to the server itself or to a pool in session mode",
+    )

@@ -1,0 +1,112 @@
+"""Whether a table can be used as the spec says: found, its columns and their types, and what this user may do.
+
+Asked at every connect, because a failover may lead to another server, and a migration to another table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outboxrelay.api.names import Reason
+from outboxrelay.api.source import Table
+from outboxrelay.errors import SourceFault
+
+INTEGERS = ("smallint", "integer", "bigint")
+TEXTS = ("jsonb", "json", "text", "character varying", "bytea")
+TIMES = ("timestamp with time zone", "timestamp without time zone")
+JSON = ("json", "jsonb")
+OLDEST_SERVER = 13
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """What the statements must know of the table."""
+
+    binary_payload: bool
+    delivered_with_zone: bool
+
+
+Description = Mapping[str, Mapping[str, Any]]
+"""Column name → a row of sql/describe_table.sql."""
+
+
+def check_server(major: int, described: Mapping[str, Any]) -> None:
+    """Raise SourceFault unless this server is new enough and accepts writes."""
+    if major < OLDEST_SERVER:
+        message = f"PostgreSQL {major} is not supported: the relay needs {OLDEST_SERVER} or newer"
+        raise SourceFault(Reason.UNSUPPORTED_SERVER, message)
+    if described["recovering"]:
+        raise SourceFault(Reason.READ_ONLY, "the server is a standby (in recovery); connect to the primary")
+    if described["read_only"]:
+        raise SourceFault(Reason.READ_ONLY, "the server or the user is set to default_transaction_read_only")
+
+
+def table_not_found(table: Table, similar: list[str]) -> SourceFault:
+    """The fault of a table that is not there."""
+    hint = f"; did you mean {', '.join(similar)}?" if similar else ""
+    return SourceFault(Reason.TABLE_NOT_FOUND, f"table {table.qualified_name} not found{hint}")
+
+
+def check_table(table: Table, found: Description, role: str) -> TableShape:
+    """The table's shape; raises SourceFault that names the first thing that does not fit."""
+    used = _used(table)
+    for field, (name, types) in used.items():
+        if name not in found:
+            raise _missing(table, field, name, found)
+        kind = found[name]["type"]
+        if types and kind not in types:
+            raise _mistyped(table, field, name, kind, types)
+    _check_privileges(table, found, role, [name for name, _ in used.values()])
+    delivered = found.get(table.columns.delivered_at)
+    return TableShape(
+        binary_payload=found[table.columns.payload]["type"] == "bytea",
+        delivered_with_zone=delivered is None or delivered["type"] != TIMES[1],
+    )
+
+
+def _used(table: Table) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Field of spec.source.table.columns → column and the types it may have (none: any)."""
+    columns = table.columns
+    wanted = {
+        "id": (columns.id, INTEGERS),
+        "eventId": (columns.event_id, ()),
+        "key": (columns.key, ()),
+        "type": (columns.type, ()),
+        "payload": (columns.payload, TEXTS),
+        "headers": (columns.headers, JSON),
+        "createdAt": (columns.created_at, TIMES),
+    }
+    if table.after_delivery == "Mark":
+        wanted["deliveredAt"] = (columns.delivered_at, TIMES)
+    return {field: entry for field, entry in wanted.items() if entry[0]}
+
+
+def _missing(table: Table, field: str, name: str, found: Description) -> SourceFault:
+    has = ", ".join(list(found)[:20])
+    none = "" if field in ("id", "payload", "deliveredAt") else ', or "" if there is none'
+    message = f'column "{name}" not found in {table.qualified_name} (it has {has}): '
+    return SourceFault(Reason.SCHEMA_MISMATCH, f"{message}set spec.source.table.columns.{field}{none}")
+
+
+def _mistyped(table: Table, field: str, name: str, kind: str, types: tuple[str, ...]) -> SourceFault:
+    message = f'column "{name}" of {table.qualified_name} is {kind}, but columns.{field} must be {" or ".join(types)}'
+    if field == "id" and kind == "uuid":
+        message += ": the order of delivery follows it; add a column bigint GENERATED ALWAYS AS IDENTITY"
+    return SourceFault(Reason.SCHEMA_MISMATCH, message)
+
+
+def _check_privileges(table: Table, found: Description, role: str, used: list[str]) -> None:
+    columns = table.columns
+    place, grantee = table.qualified_name, f'"{role}"'
+    if not found[columns.id]["schema_usage"]:
+        raise _denied(f"GRANT USAGE ON SCHEMA {table.schema_} TO {grantee}")
+    if not all(found[name]["can_select"] for name in used):
+        raise _denied(f"GRANT SELECT ON {place} TO {grantee}")
+    if table.after_delivery == "Delete" and not found[columns.id]["can_delete"]:
+        raise _denied(f"GRANT DELETE ON {place} TO {grantee}")
+    if table.after_delivery == "Mark" and not found[columns.delivered_at]["can_update"]:
+        raise _denied(f'GRANT UPDATE ("{columns.delivered_at}") ON {place} TO {grantee}')
+
+
+def _denied(grant: str) -> SourceFault:
+    return SourceFault(Reason.PERMISSION_DENIED, f"the user lacks a privilege: {grant}")

@@ -1,0 +1,4 @@
+-- Whether this server accepts writes, and from this user.
+SELECT pg_is_in_recovery() AS recovering,
+       current_setting('transaction_read_only')::boolean AS read_only,
+       current_user::text AS role

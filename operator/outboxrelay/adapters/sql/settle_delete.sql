@@ -1,0 +1,2 @@
+-- Delivered rows go.
+DELETE FROM {table} WHERE {id} = ANY($1::bigint[])

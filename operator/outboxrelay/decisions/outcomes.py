@@ -1,0 +1,43 @@
+"""What can become of a batch that was handed to the publisher: a closed union, matched with assert_never."""
+
+from dataclasses import dataclass
+
+from outboxrelay.api.names import Reason
+from outboxrelay.errors import TargetFault
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that cannot be sent, and why."""
+
+    row_id: int
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The brokers confirmed every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Some rows can never be sent; every row that is not named here was confirmed."""
+
+    refusals: tuple[Refusal, ...]
+    unsent: frozenset[int]
+    """Rows of the same keys behind them, which were not sent."""
+    overtaken: int
+    """Rows that arrived although a row before them with the same key was then refused by the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The brokers or the topic take nothing now; start again from the table."""
+
+    fault: TargetFault
+    confirmed: tuple[int, ...]
+    """Rows that were confirmed before."""
+
+
+Outcome = Delivered | Refused | Broken
