@@ -1,0 +1,110 @@
+"""``python3 -m tests.cluster.image``: builds the operator's image from its Dockerfile and loads it into the node.
+
+The last line on standard output is the image's reference, which changes with what the image is made from.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import image_base, image_pip, image_store, images, progress
+from .failures import ClusterError
+from .progress import step
+
+_PROJECT = Path(__file__).parents[2]
+_ARCHIVES_KEPT = 3
+
+
+def main(arguments: list[str]) -> int:
+    """Build what is not built yet, load it, and print the reference."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.cluster.image", description=__doc__)
+    parser.add_argument("--no-load", action="store_true", help="build only, for example without a cluster")
+    parser.add_argument("--print-size", action="store_true", help="print the image's size before its reference")
+    options = parser.parse_args(arguments)
+    try:
+        name, archive = ensure()
+        if not options.no_load and not images.has(name):
+            with step(f"loading {name}", "about 5 s"):
+                images.load(archive)
+    except ClusterError as error:
+        progress.complain(str(error))
+        return 1
+    if options.print_size:
+        progress.answer(f"{archive.stat().st_size / 1e6:.1f} MB")
+    progress.answer(name)
+    return 0
+
+
+def ensure() -> tuple[str, Path]:
+    """The reference of the image of this checkout and its docker-archive, built now if need be."""
+    if os.geteuid() != 0:
+        raise ClusterError("building the image makes mounts, which needs root; run the same command with sudo -E")
+    with _alone():
+        base = image_base.name()
+        name = f"localhost/outboxrelay:{_digest(base)}"
+        archive = image_store.folder() / f"outboxrelay-{name.rpartition(':')[2]}.tar"
+        if not archive.exists():
+            _build(name, archive)
+        archive.touch()
+        for old in sorted(archive.parent.glob("outboxrelay-*.tar"), key=_age)[_ARCHIVES_KEPT:]:
+            old.unlink()
+    return name, archive
+
+
+def _build(name: str, archive: Path) -> None:
+    base = image_base.ensure()
+    with step(f"building {name}", "about 1 min the first time"), tempfile.TemporaryDirectory() as folder:
+        settings = [
+            "--build-arg",
+            f"BASE_IMAGE={base}",
+            "--build-arg",
+            f"PIP_CONFIG_FILE={image_pip.INSIDE}/pip.conf",
+        ]
+        settings += image_pip.mounts(Path(folder))
+        image_store.build(name, base, *settings, str(_PROJECT))
+        half = archive.with_suffix(".half")
+        half.unlink(missing_ok=True)
+        image_store.buildah("push", "--quiet", name, f"docker-archive:{half}:{name}")
+        half.replace(archive)
+
+
+def _digest(base: str) -> str:
+    """A hash of all that the image is made from."""
+    digest = hashlib.sha256(base.encode())
+    for file in _inputs():
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(_PROJECT)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _inputs() -> Iterator[Path]:
+    """The files that the build sees, by the one list there is of them."""
+    ignored = _PROJECT / ".dockerignore"
+    yield from (ignored, _PROJECT / "Dockerfile")
+    for line in sorted(ignored.read_text().splitlines()):
+        if line.startswith("!"):
+            entry = _PROJECT / line.removeprefix("!")
+            files = [entry] if entry.is_file() else sorted(file for file in entry.rglob("*") if file.is_file())
+            yield from (file for file in files if "__pycache__" not in file.parts)
+
+
+def _age(file: Path) -> float:
+    return -file.stat().st_mtime
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two builds at once would prune each other's layers; the kernel releases this however the process ends."""
+    with open(image_store.folder() / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
