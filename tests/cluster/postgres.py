@@ -50,9 +50,7 @@ def start(timeout: float = 60) -> None:
     if not is_running():
         _end_orphans()
         _prepare()
-        server = [*_become_user(), str(_binaries() / "postgres"), "-D", str(_DATA)]
-        # An IPC namespace of its own: the semaphores of a killed server end with it.
-        processes.start(NAME, netns.command(server, private_ipc=True))
+        processes.start(NAME, _as_user([str(_binaries() / "postgres"), "-D", str(_DATA)]))
     else:
         thaw()
     processes.wait_ready(NAME, _answers, timeout)
@@ -110,7 +108,8 @@ def _end_orphans() -> None:
     """
     orphans = [pid for pid in netns.members() if processes.folder_of(pid) == str(_DATA)]
     processes.end(orphans)
-    (_DATA / "postmaster.pid").unlink(missing_ok=True)
+    for lock in (_DATA / "postmaster.pid", _FOLDER / f".s.PGSQL.{PORT}.lock"):
+        lock.unlink(missing_ok=True)
 
 
 def _prepare() -> None:
@@ -125,7 +124,7 @@ def _prepare() -> None:
     initdb = [str(_binaries() / "initdb"), "--username", USER, "--pwfile", str(password), "--no-sync"]
     layout = ["--encoding", "UTF8", "--locale", "C.UTF-8", "--auth", "scram-sha-256", "-D", str(half)]
     done = subprocess.run(
-        [*_become_user(), *initdb, *layout], capture_output=True, text=True, check=False, timeout=120
+        _as_user([*initdb, *layout]), capture_output=True, text=True, check=False, timeout=120
     )
     if done.returncode != 0:
         raise ClusterError(f"initdb failed: {done.stderr.strip()}")
@@ -151,8 +150,11 @@ def _own(file: Path, account: pwd.struct_passwd) -> Path:
     return file
 
 
-def _become_user() -> list[str]:
-    return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups", "--"]
+def _as_user(command: list[str]) -> list[str]:
+    """Run inside, as the server's user, with shared memory that ends with the process even if it is killed."""
+    account = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups", "--"]
+    memory = ["sh", "-c", 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', "sh"]
+    return netns.command([*memory, *account, *command], private_ipc=True)
 
 
 def _binaries() -> Path:
