@@ -53,12 +53,18 @@ class Progress:
     waiting: int | None = None
 
 
-def progressed(before: Progress | None, *, now: float, waiting: int | None, delivered: int | None) -> Progress:
-    """The movement after one more look. Rows that other rows replaced still count as delivered by the pods."""
+def progressed(
+    before: Progress | None, *, now: float, waiting: int | None, delivered: int | None, excused: bool = False
+) -> Progress:
+    """The movement after one more look. Rows that other rows replaced still count as delivered by the pods.
+
+    ``excused`` says that no movement can be expected: something else is known to be wrong, or nothing is asked for.
+    """
     if before is None:
         return Progress(now, delivered, waiting)
     moved = (
-        waiting == 0
+        excused
+        or waiting == 0
         or (delivered is not None and before.delivered is not None and delivered != before.delivered and delivered > 0)
         or (waiting is not None and before.waiting is not None and waiting < before.waiting)
     )

@@ -37,6 +37,23 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusions:
+    """Rows that wait for a person, so no backlog: keys as far as reports hold them, and rows without a key."""
+
+    keys: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableCount:
+    """Rows that wait, as a database answers."""
+
+    rows: int
+    exact: bool
+    oldest_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """What waits in the table."""
 

@@ -1,0 +1,175 @@
+"""The controller's own look at databases: one shared connection for all relays that use the same one.
+
+A database that does not answer holds up only those who ask it, and its failure is shared for a moment, so that a
+hundred relays of one dead database do not wait for it one after the other.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from outboxrelay.adapters.credentials import MappingCredentials
+from outboxrelay.adapters.postgres_connect import ConnectSettings, connect, resolve
+from outboxrelay.adapters.postgres_errors import translate
+from outboxrelay.adapters.postgres_statements import quoted, sql
+from outboxrelay.adapters.postgres_verify import verify
+from outboxrelay.api.names import Reason
+from outboxrelay.api.source import Database, Table
+from outboxrelay.api.spec import OutboxRelaySpec
+from outboxrelay.decisions.backlog import COUNT_LIMIT
+from outboxrelay.decisions.facts import Exclusions, TableCount
+from outboxrelay.errors import SourceFault
+
+APPLICATION_NAME = "outboxrelay controller"
+SHARED_FAILURE_SECONDS = 2.0
+IDLE_SECONDS = 60.0
+"""A connection that nobody asked for so long is closed: its relays are gone, or log in otherwise now."""
+KEY_LIMIT = 200
+"""Reports hold that many characters of a key."""
+CONNECTION_REASONS = frozenset(
+    {
+        Reason.CONNECT_FAILED,
+        Reason.TIMEOUT,
+        Reason.AUTHENTICATION_FAILED,
+        Reason.TLS_FAILED,
+        Reason.TOO_MANY_CONNECTIONS,
+    }
+)
+
+Secrets = Mapping[tuple[str, str], str]
+
+
+@dataclass(slots=True)
+class _Link:
+    """The connection to one database, and what it last failed with."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    connection: asyncpg.Connection | None = None
+    failure: SourceFault | None = None
+    failed_at: float = 0.0
+    asked_at: float = 0.0
+
+    def drop(self) -> None:
+        """Close the connection at once."""
+        if self.connection is not None:
+            self.connection.terminate()
+            self.connection = None
+
+
+class DatabaseProbe:
+    """Verifies tables and counts what waits in them."""
+
+    def __init__(self) -> None:
+        self._links: dict[ConnectSettings, _Link] = {}
+
+    def locate(self, database: Database, secrets: Secrets) -> tuple[tuple[tuple[str, int], ...], str]:
+        """Hosts and name of the database; raises SourceFault where the Secrets hold no usable address."""
+        settings = resolve(database, MappingCredentials(secrets))
+        return tuple(sorted((host.lower(), port) for host, port in settings.hosts)), settings.database
+
+    async def count(
+        self, spec: OutboxRelaySpec, secrets: Secrets, exclusions: Exclusions, seconds: float
+    ) -> TableCount:
+        """Verify the table and count; raises SourceFault that names the database and what to do."""
+        database = spec.source.database
+        settings = resolve(database, MappingCredentials(secrets))
+        now = time.monotonic()
+        self._close_idle(now)
+        link = self._links.setdefault(settings, _Link())
+        link.asked_at = now
+        try:
+            async with asyncio.timeout(seconds), link.lock:
+                return await _ask(link, settings, spec.source.table, exclusions, seconds)
+        except TimeoutError:
+            fault = SourceFault(Reason.TIMEOUT, f"no answer within {seconds:.0f} s")
+        except SourceFault as found:
+            fault = found
+        raise _explained(fault, settings, database)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for link in self._links.values():
+            link.drop()
+        self._links.clear()
+
+    def _close_idle(self, now: float) -> None:
+        idle = [place for place, link in self._links.items() if now - link.asked_at > IDLE_SECONDS]
+        for place in idle:
+            self._links.pop(place).drop()
+
+
+async def _ask(
+    link: _Link, settings: ConnectSettings, table: Table, exclusions: Exclusions, seconds: float
+) -> TableCount:
+    if link.failure is not None and time.monotonic() - link.failed_at < SHARED_FAILURE_SECONDS:
+        raise link.failure
+    link.failure = None
+    try:
+        if link.connection is None or link.connection.is_closed():
+            link.connection = await connect(settings, application_name=APPLICATION_NAME, statement_timeout=seconds)
+        connection = link.connection
+        await verify(connection, table)
+        return await _count(connection, table, exclusions, seconds)
+    except BaseException as error:
+        fault = translate(error) if isinstance(error, Exception) else None
+        if fault is None or fault.reason in CONNECTION_REASONS or isinstance(error, TimeoutError):
+            link.drop()
+        if fault is None:
+            raise
+        if fault.reason in CONNECTION_REASONS:
+            link.failure, link.failed_at = fault, time.monotonic()
+        raise fault from None
+
+
+async def _count(connection: asyncpg.Connection, table: Table, exclusions: Exclusions, seconds: float) -> TableCount:
+    statement = _statement(table, bool(exclusions.keys), bool(exclusions.rows))
+    arguments: list[object] = [COUNT_LIMIT + 1]
+    arguments += [[key[:KEY_LIMIT] for key in exclusions.keys]] if exclusions.keys else []
+    arguments += [list(exclusions.rows)] if exclusions.rows else []
+    async with connection.transaction(readonly=True):
+        await connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+        row = await connection.fetchrow(statement, *arguments)
+    age = None if row["oldest_age"] is None else float(row["oldest_age"])
+    return TableCount(rows=min(row["rows"], COUNT_LIMIT), exact=row["rows"] <= COUNT_LIMIT, oldest_age=age)
+
+
+def _statement(table: Table, some_keys: bool, some_rows: bool) -> str:
+    columns = table.columns
+    filters, number = [], 2
+    if some_keys:
+        key = f"t.{quoted(columns.key)}::text" if columns.key else "NULL::text"
+        filters.append(f"({key} IS NULL OR left({key}, {KEY_LIMIT}) <> ALL(${number}::text[]))")
+        number += 1
+    if some_rows:
+        filters.append(f"t.{quoted(columns.id)}::bigint <> ALL(${number}::bigint[])")
+    created = f"t.{quoted(columns.created_at)}"
+    # Both sides as seconds since 1970: a time without a zone is read as UTC, as the relay does.
+    age = f"CASE WHEN isfinite({created}) THEN extract(epoch FROM now()) - extract(epoch FROM {created}) END"
+    return sql("count_pending").format(
+        table=f"{quoted(table.schema_)}.{quoted(table.name)}",
+        id=quoted(columns.id),
+        pending=f"t.{quoted(columns.delivered_at)} IS NULL" if table.after_delivery == "Mark" else "true",
+        deliverable=" AND ".join(filters) or "true",
+        age=age if columns.created_at else "NULL::numeric",
+    )
+
+
+def _explained(fault: SourceFault, settings: ConnectSettings, database: Database) -> SourceFault:
+    """The fault with the name of the database, and what to look at."""
+    hosts = ",".join(f"{host}:{port}" for host, port in settings.hosts)
+    place = f"{hosts}/{settings.database}"
+    if fault.reason == Reason.AUTHENTICATION_FAILED:
+        message = f"role {settings.user} cannot log in to {place}: {fault.message}; check {_login(database)}"
+    else:
+        message = f"{place}: {fault.message}"
+    return SourceFault(fault.reason, message)
+
+
+def _login(database: Database) -> str:
+    if database.uri_secret_ref:
+        return f"Secret {database.uri_secret_ref.name}, key {database.uri_secret_ref.key}"
+    login = database.credentials_secret_ref
+    return f"Secret {login.name}" if login else "spec.source.database"

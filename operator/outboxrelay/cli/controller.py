@@ -1,0 +1,107 @@
+"""outboxrelay controller: the operator's process."""
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+
+import click
+
+from outboxrelay.cli import cli
+from outboxrelay.errors import InvalidInput
+from outboxrelay.settings import ControllerSettings
+from outboxrelay.telemetry import LEVELS, configure_logging
+
+CONTROLLER_PREFIX = "OUTBOXRELAY_CONTROLLER_"
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@cli.command("controller")
+@click.option("--relay-image", required=True, help="Image of relay pods whose OutboxRelay names none.")
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    envvar=f"{CONTROLLER_PREFIX}NAMESPACE",
+    help="Namespace to look after; repeatable, or names joined by commas. Default: the whole cluster.",
+)
+@click.option("--lease-namespace", help="Namespace of the Lease. Default: POD_NAMESPACE.")
+@click.option("--lease-name", default="outbox-relay-operator", show_default=True, help="Name of the Lease.")
+@click.option("--identity", help="Who holds the Lease. Default: POD_NAME, or else host name and process id.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port of /livez, /readyz, /metrics."
+)
+@click.option(
+    "--status-interval-seconds",
+    type=click.FloatRange(1, 3600),
+    default=15,
+    show_default=True,
+    help="Numbers in status are written at most that often.",
+)
+@click.option(
+    "--probe-interval-seconds",
+    type=click.FloatRange(1, 600),
+    default=5,
+    show_default=True,
+    help="Databases, brokers and relay pods are asked that often.",
+)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least level to log.")
+def controller(
+    relay_image: str,
+    namespaces: tuple[str, ...],
+    lease_namespace: str | None,
+    lease_name: str,
+    identity: str | None,
+    port: int,
+    status_interval_seconds: float,
+    probe_interval_seconds: float,
+    log_level: str,
+) -> int:
+    """Look after OutboxRelays: make their pods, watch over them, and say how they are."""
+    check_environment(_known_variables())
+    settings = ControllerSettings(
+        relay_image=relay_image,
+        namespaces=split_namespaces(namespaces),
+        lease_namespace=lease_namespace or _required("POD_NAMESPACE"),
+        lease_name=lease_name,
+        identity=identity or os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+        port=port,
+        status_interval=status_interval_seconds,
+        probe_interval=probe_interval_seconds,
+        log_level=log_level,
+    )
+    configure_logging(settings.log_level)
+    # What it imports takes memory and time that the other commands need not spend.
+    from outboxrelay.controller.app import run_controller
+
+    return asyncio.run(run_controller(settings))
+
+
+def _known_variables() -> list[str]:
+    names = [parameter.name or "" for parameter in controller.params]
+    return [CONTROLLER_PREFIX + {"namespaces": "namespace"}.get(name, name).upper() for name in names]
+
+
+def _required(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise InvalidInput(f"--lease-namespace: required where {variable} is not set")
+    return value
+
+
+def check_environment(known: Iterable[str], environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse a variable with our prefix that no flag reads: most likely it is misspelt."""
+    allowed = set(known)
+    for name in sorted(environment):
+        if name.startswith(CONTROLLER_PREFIX) and name not in allowed:
+            raise InvalidInput(f"{name}: unknown environment variable; known are {', '.join(sorted(allowed))}")
+
+
+def split_namespaces(values: Iterable[str]) -> tuple[str, ...]:
+    """Names from repeated or comma-separated values, each once."""
+    names = [name.strip() for value in values for name in value.split(",") if name.strip()]
+    for name in names:
+        if not NAMESPACE.fullmatch(name):
+            raise InvalidInput(f"--namespace: {name!r} is not the name of a namespace")
+    return tuple(dict.fromkeys(names))

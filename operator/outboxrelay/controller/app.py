@@ -1,0 +1,205 @@
+"""The controller process: the only place of it where adapters are chosen and a clock is read.
+
+Standing by, it serves health and waits for the Lease. Leading, it runs the watches, the queue and the probes as one
+group: when one of them ends, all end, and the process with them, to be started anew.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from outboxrelay.adapters.broker_probe import BrokerProbe
+from outboxrelay.adapters.clock import SystemClock
+from outboxrelay.adapters.database_probe import DatabaseProbe
+from outboxrelay.adapters.http_server import Reply, Route, serve
+from outboxrelay.adapters.kube import KubeClient, open_client
+from outboxrelay.adapters.kube_lease import KubeLease
+from outboxrelay.adapters.kube_objects import KubeObjects
+from outboxrelay.adapters.kube_watch import KubeWatch
+from outboxrelay.adapters.report_client import ReportClient, open_reports
+from outboxrelay.controller.apply import Applier
+from outboxrelay.controller.children import Children
+from outboxrelay.controller.claims import Claims
+from outboxrelay.controller.events import Events
+from outboxrelay.controller.handlers import WatchEnded, watch_relays
+from outboxrelay.controller.health import Health
+from outboxrelay.controller.leader import Leader, LeadershipLost
+from outboxrelay.controller.metrics import Metrics
+from outboxrelay.controller.prober import Prober
+from outboxrelay.controller.queue import WorkQueue
+from outboxrelay.controller.reconcile import Reconciler
+from outboxrelay.controller.relays import Body, Relays
+from outboxrelay.controller.reporter import Reporter
+from outboxrelay.controller.resync import BlindWatch, Resync
+from outboxrelay.controller.survey import Surveyor
+from outboxrelay.decisions.blindness import Key
+from outboxrelay.errors import ClusterFault
+from outboxrelay.settings import ControllerSettings
+
+log = structlog.get_logger(__name__)
+
+Wake = Callable[[Key], None]
+
+WAIT_FOR_API_SECONDS = 2.0
+STOP_SECONDS = 10.0
+EXPECTED_ENDS = (LeadershipLost, BlindWatch, WatchEnded)
+EXIT_ENDED = 1
+
+
+async def run_controller(settings: ControllerSettings) -> int:
+    """Run until SIGTERM or SIGINT (exit code 0), or until something that must go on ends (1)."""
+    stop = _stop_on_signals()
+    health, metrics = Health(), Metrics()
+    async with open_client() as client, serve(_routes(health, metrics), settings.port, host="0.0.0.0"):  # noqa: S104
+        log.info("controller_started", identity=settings.identity, namespaces=settings.namespaces or "all")
+        work = asyncio.create_task(_stand_and_lead(settings, client, health, metrics), name="controller")
+        stopped = asyncio.create_task(stop.wait(), name="signals")
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        asked = stop.is_set()
+        stopped.cancel()
+        work.cancel()
+        await asyncio.wait({work}, timeout=STOP_SECONDS)
+        return _exit_code(work, asked)
+
+
+def _exit_code(work: asyncio.Task[None], asked: bool) -> int:
+    """0 for a stop that was asked for; a bug is raised."""
+    if not work.done():
+        log.error("stop_took_too_long", seconds=STOP_SECONDS)
+        return EXIT_ENDED
+    error = None if work.cancelled() else work.exception()
+    if error is None:
+        return 0 if asked else EXIT_ENDED
+    ends, rest = error.split(EXPECTED_ENDS) if isinstance(error, BaseExceptionGroup) else (None, error)
+    if rest is not None and not isinstance(rest, EXPECTED_ENDS):
+        raise rest
+    for end in _leaves(ends) if ends is not None else [error]:
+        log.error("controller_ended", cause=type(end).__name__, message=str(end))
+    return EXIT_ENDED
+
+
+def _leaves(group: BaseException) -> list[BaseException]:
+    if not isinstance(group, BaseExceptionGroup):
+        return [group]
+    return [leaf for item in group.exceptions for leaf in _leaves(item)]
+
+
+async def _stand_and_lead(settings: ControllerSettings, client: KubeClient, health: Health, metrics: Metrics) -> None:
+    objects, clock = KubeObjects(client), SystemClock()
+
+    def connected() -> None:
+        health.connected = True
+
+    lease = KubeLease(objects, settings.lease_namespace, settings.lease_name)
+    leader = Leader(lease, settings.identity, clock=clock, connected=connected)
+    await leader.acquire()
+    health.leading = True
+    metrics.leading.set(1)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(leader.keep(), name="lease")
+            group.create_task(_lead(settings, client, health, metrics), name="leader's work")
+    finally:
+        health.leading = health.working = False
+        metrics.leading.set(0)
+        await leader.release()
+
+
+async def _lead(settings: ControllerSettings, client: KubeClient, health: Health, metrics: Metrics) -> None:
+    """A leader's work, until something of it ends."""
+    objects, clock = KubeObjects(client), SystemClock()
+    relays = Relays()
+    async with open_reports() as reports, _probes(settings) as (database, broker):
+        # The queue and what it calls know each other: the queue is asked for by name when it is needed.
+        def wake(key: Key) -> None:
+            queue.wake(key)
+
+        claims, children = Claims(wake), Children(objects, KubeWatch(client), wake)
+        prober = _prober(settings, database, broker, reports, wake)
+        reconciler = Reconciler(
+            relays,
+            children,
+            Surveyor(objects, children, claims, database, clock=clock, image=settings.relay_image),
+            Applier(objects, children.remember, clock=clock),
+            prober,
+            Reporter(objects, Events(objects, clock=clock), clock=clock, interval=settings.status_interval),
+            claims,
+            clock=clock,
+            interval=settings.probe_interval,
+        )
+        queue = WorkQueue(metrics.counted(reconciler.reconcile).__call__)
+        resync = Resync(objects, relays, wake, clock=clock, namespaces=settings.namespaces)
+        await _wait_for_relays(resync)
+
+        def deliver(event: str | None, body: Body) -> None:
+            queue.wake(relays.deliver(event, body))
+            metrics.relays.set(len(relays.keys()))
+
+        metrics.queue.set_function(lambda: len(queue))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(prober.run(), name="prober")
+            group.create_task(children.run(settings.namespaces), name="children")
+            await children.synced()
+            group.create_task(queue.run(), name="queue")
+            group.create_task(watch_relays(settings.namespaces, deliver), name="kopf")
+            group.create_task(_resync(resync, health), name="resync")
+            health.working = True
+
+
+def _prober(
+    settings: ControllerSettings, database: DatabaseProbe, broker: BrokerProbe, reports: ReportClient, wake: Wake
+) -> Prober:
+    return Prober(database, broker, reports, clock=SystemClock(), wake=wake, interval=settings.probe_interval)
+
+
+async def _wait_for_relays(resync: Resync) -> None:
+    """Wait until OutboxRelays can be listed: kopf would end at once where the CRD or a permission is missing."""
+    while True:
+        try:
+            await resync.first()
+        except ClusterFault as fault:
+            hint = "install crds/outboxrelays.yaml" if fault.status == 404 else "see docs/rbac.md"
+            log.error("relays_not_listed", message=str(fault), hint=hint if fault.status else None)
+            await asyncio.sleep(WAIT_FOR_API_SECONDS)
+            continue
+        return
+
+
+async def _resync(resync: Resync, health: Health) -> None:
+    try:
+        await resync.run()
+    except BlindWatch as blind:
+        health.blind = str(blind)
+        raise
+
+
+@asynccontextmanager
+async def _probes(settings: ControllerSettings) -> AsyncIterator[tuple[DatabaseProbe, BrokerProbe]]:
+    database, broker = DatabaseProbe(), BrokerProbe()
+    try:
+        yield database, broker
+    finally:
+        await database.close()
+        await broker.close()
+
+
+def _routes(health: Health, metrics: Metrics) -> dict[str, Route]:
+    def reply(state: tuple[bool, str]) -> Reply:
+        well, text = state
+        return Reply(text + "\n", 200 if well else 503)
+
+    return {
+        "/livez": lambda: reply(health.live()),
+        "/readyz": lambda: reply(health.ready()),
+        "/metrics": lambda: Reply(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8"),
+    }
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

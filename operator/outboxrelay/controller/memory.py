@@ -1,0 +1,59 @@
+"""What the leader remembers of each relay between two looks. Nothing here is truth: a new leader starts without it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from outboxrelay.api.status import OutboxRelayStatus
+from outboxrelay.controller.plan import Applied
+from outboxrelay.controller.secrets import SecretValues
+from outboxrelay.decisions.backlog import Progress
+from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.refusals import Refusal
+
+NEVER = float("-inf")
+
+
+@dataclass(slots=True)
+class Refused:
+    """An object that the API server did not take."""
+
+    digest: str
+    at: float
+    refusal: Refusal
+
+
+@dataclass(slots=True)
+class Memory:
+    """One relay, as long as its uid is the same."""
+
+    uid: str
+    secrets: SecretValues | None = None
+    credentials: str = ""
+    """Hash of what the Secrets held when pods were last made from it."""
+    surveyed_at: float = NEVER
+    """When Secrets and every child were last read."""
+    surveyed_generation: int = -1
+    applied: dict[str, Applied] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
+    progress: Progress | None = None
+    status: OutboxRelayStatus | None = None
+    """As last written, or as found."""
+    written_at: float = NEVER
+
+
+class Memories:
+    """Memory by relay."""
+
+    def __init__(self) -> None:
+        self._memories: dict[Key, Memory] = {}
+
+    def of(self, key: Key, uid: str, fresh: Callable[[], OutboxRelayStatus]) -> Memory:
+        """The memory of the relay; a relay that was created anew is a stranger."""
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != uid:
+            memory = self._memories[key] = Memory(uid, status=fresh())
+        return memory
+
+    def forget(self, key: Key) -> None:
+        """Drop a relay that is gone."""
+        self._memories.pop(key, None)

@@ -1,0 +1,236 @@
+"""Asking each relay's database, brokers and pods how they are, in tasks of their own, never on the watch.
+
+Three loops per relay, each with its own timeout: what hangs delays nothing but itself. Results are kept here; the
+relay is woken when one of them means something new.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from outboxrelay.api.names import Reason
+from outboxrelay.api.report import RelayReport
+from outboxrelay.api.spec import OutboxRelaySpec
+from outboxrelay.controller.clock import Clock
+from outboxrelay.controller.isolation import Outcome, isolated
+from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.conditions import STALE_SECONDS
+from outboxrelay.decisions.facts import Count, Exclusions, PodReport, Probe, TableCount
+from outboxrelay.errors import Fault
+
+log = structlog.get_logger(__name__)
+
+PROBE_SECONDS = 3.0
+GRACE_SECONDS = 0.5
+"""An adapter keeps to PROBE_SECONDS itself and says what did not answer; this is for one that does not."""
+
+SecretTexts = Mapping[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is asked for one relay."""
+
+    uid: str
+    spec: OutboxRelaySpec
+    secrets: SecretTexts = field(repr=False)
+
+
+class SourceProbe(Protocol):
+    """Asks databases."""
+
+    async def count(
+        self, spec: OutboxRelaySpec, secrets: SecretTexts, exclusions: Exclusions, seconds: float
+    ) -> TableCount:
+        """Verify the table and count; raises Fault."""
+
+
+class TargetProbe(Protocol):
+    """Asks brokers."""
+
+    async def check(self, spec: OutboxRelaySpec, secrets: SecretTexts, seconds: float) -> None:
+        """See that the topic is there; raises Fault."""
+
+
+class ReportSource(Protocol):
+    """Asks relay pods."""
+
+    async def fetch(self, address: str, seconds: float) -> RelayReport | None:
+        """The pod's report; None where it does not answer."""
+
+
+@dataclass(slots=True)
+class Results:
+    """The newest answers."""
+
+    source: Probe | None = None
+    target: Probe | None = None
+    count: Count | None = None
+    reports: dict[str, PodReport] = field(default_factory=dict)
+
+    def fresh_reports(self, now: float) -> tuple[PodReport, ...]:
+        """Reports that still say something about now."""
+        return tuple(item for _, item in sorted(self.reports.items()) if now - item.at <= STALE_SECONDS)
+
+
+@dataclass(slots=True)
+class _Watched:
+    subject: Subject
+    results: Results = field(default_factory=Results)
+    pods: dict[str, str] = field(default_factory=dict)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    prompt: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Prober:
+    """Owns the probing of every relay."""
+
+    def __init__(
+        self,
+        source: SourceProbe,
+        target: TargetProbe,
+        reports: ReportSource,
+        *,
+        clock: Clock,
+        wake: Callable[[Key], None],
+        interval: float,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._reports = reports
+        self._clock = clock
+        self._wake = wake
+        self._interval = interval
+        self._watched: dict[Key, _Watched] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Own the tasks until cancelled; one that dies takes all of them, and the process, along."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            await asyncio.Event().wait()
+
+    def watch(self, key: Key, subject: Subject, pods: Mapping[str, str]) -> None:
+        """Probe for ``key`` from now on; ``pods`` are names and addresses."""
+        if self._group is None:
+            raise RuntimeError("the prober does not run")
+        watched = self._watched.get(key)
+        if watched is None or watched.subject.uid != subject.uid:
+            self.forget(key)
+            watched = self._watched[key] = _Watched(subject)
+            watched.tasks = [
+                self._group.create_task(self._loop(key, watched, look), name=f"{look.__name__} {key[0]}/{key[1]}")
+                for look in (self._look_at_source, self._look_at_target, self._look_at_pods)
+            ]
+        elif watched.subject != subject:
+            watched.subject = subject
+            watched.prompt.set()
+        watched.pods = dict(pods)
+
+    def forget(self, key: Key) -> None:
+        """Stop probing for ``key``."""
+        watched = self._watched.pop(key, None)
+        for task in watched.tasks if watched else ():
+            task.cancel()
+
+    def results(self, key: Key) -> Results:
+        """The newest answers for ``key``."""
+        watched = self._watched.get(key)
+        return watched.results if watched else Results()
+
+    async def _loop(
+        self, key: Key, watched: _Watched, look: Callable[[Key, _Watched], Coroutine[Any, Any, bool]]
+    ) -> None:
+        while True:
+            outcome = await isolated(look(key, watched), seconds=2 * PROBE_SECONDS, name=f"{look.__name__} {key}")
+            if outcome.error is not None:
+                log.error("probe_broken", namespace=key[0], relay=key[1], exc_info=outcome.error)
+            elif outcome.value:
+                self._wake(key)
+            await self._pause(watched)
+
+    async def _pause(self, watched: _Watched) -> None:
+        """Wait for the next turn, jittered so that relays spread; at once where the subject changed."""
+        watched.prompt.clear()
+        try:
+            async with asyncio.timeout(self._interval * (0.85 + 0.3 * self._clock.chance())):
+                await watched.prompt.wait()
+        except TimeoutError:
+            return
+
+    async def _look_at_source(self, key: Key, watched: _Watched) -> bool:
+        """Ask the database once; whether the answer means something new."""
+        subject, results = watched.subject, watched.results
+        reports = results.fresh_reports(self._clock.monotonic())
+        rows = [row for item in reports for row in item.report.held.rows]
+        exclusions = Exclusions(
+            keys=tuple(row.key for row in rows if row.key is not None),
+            rows=tuple(row.row_id for row in rows if row.key is None),
+        )
+        work = self._source.count(subject.spec, subject.secrets, exclusions, PROBE_SECONDS)
+        outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"count {key}")
+        before, results.source = results.source, self._probe(outcome, "the database", Reason.TIMEOUT)
+        counted = outcome.value
+        if counted is None:
+            return _news(before, results.source)
+        first = results.count is None
+        empty = results.count is not None and results.count.rows == 0
+        results.count = Count(self._clock.monotonic(), counted.rows, counted.exact, counted.oldest_age)
+        return first or empty != (counted.rows == 0) or _news(before, results.source)
+
+    async def _look_at_target(self, key: Key, watched: _Watched) -> bool:
+        """Ask the brokers once; whether the answer means something new."""
+        subject, results = watched.subject, watched.results
+        work = self._target.check(subject.spec, subject.secrets, PROBE_SECONDS)
+        outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"check {key}")
+        before, results.target = results.target, self._probe(outcome, "Kafka", Reason.BROKER_UNAVAILABLE)
+        return _news(before, results.target)
+
+    async def _look_at_pods(self, key: Key, watched: _Watched) -> bool:
+        """Ask every pod once; whether an answer means something new."""
+        pods, results = dict(watched.pods), watched.results
+        answers = await asyncio.gather(
+            *(
+                isolated(self._reports.fetch(address, PROBE_SECONDS), seconds=PROBE_SECONDS + GRACE_SECONDS, name=name)
+                for name, address in pods.items()
+            )
+        )
+        before = {name: _meaning(item.report) for name, item in results.reports.items()}
+        now = self._clock.monotonic()
+        for name, outcome in zip(pods, answers, strict=True):
+            if outcome.error is not None:
+                log.error("report_broken", pod=name, exc_info=outcome.error)
+            if outcome.value is not None and outcome.value.identity.uid == watched.subject.uid:
+                results.reports[name] = PodReport(now, outcome.value)
+        for name in set(results.reports) - set(pods):
+            del results.reports[name]
+        return before != {name: _meaning(item.report) for name, item in results.reports.items()}
+
+    def _probe(self, outcome: Outcome[Any], what: str, silence: Reason) -> Probe:
+        now = self._clock.monotonic()
+        if isinstance(outcome.error, Fault):
+            return Probe(now, _reason(outcome.error.reason), outcome.error.message)
+        if outcome.timed_out:
+            return Probe(now, silence, f"{what} did not answer within {PROBE_SECONDS:.0f} s")
+        if outcome.error is not None:
+            log.error("probe_broken", what=what, exc_info=outcome.error)
+            return Probe(now, Reason.PROBE_STALE, f"{what} cannot be asked: the operator's log says why")
+        return Probe(now)
+
+
+def _news(before: Probe | None, after: Probe) -> bool:
+    return before is None or (before.reason, before.message) != (after.reason, after.message)
+
+
+def _meaning(report: RelayReport) -> object:
+    """The part of a report whose change is told at once."""
+    sides = report.source.healthy, report.source.reason, report.target.healthy, report.target.reason
+    return sides, report.state, report.ready, report.held.keys, report.delivery.circuit
+
+
+def _reason(value: str) -> Reason:
+    known = {item.value: item for item in Reason}
+    return known.get(value, Reason.CONNECT_FAILED)

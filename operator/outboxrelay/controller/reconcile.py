@@ -1,0 +1,166 @@
+"""One look at one relay: observe, plan, apply, report. Level-triggered: why it was woken does not matter."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from outboxrelay.api.manifest import RelayIdentity
+from outboxrelay.api.names import child_name
+from outboxrelay.controller.apply import Applications, Applier
+from outboxrelay.controller.claims import Claims
+from outboxrelay.controller.clock import Clock
+from outboxrelay.controller.memory import Memories, Memory
+from outboxrelay.controller.observe import deployment_facts, pod_facts
+from outboxrelay.controller.plan import Observed, Plan, plan
+from outboxrelay.controller.prober import Prober, Results, Subject
+from outboxrelay.controller.relays import Relays
+from outboxrelay.controller.reporter import Reporter, found_status
+from outboxrelay.controller.survey import Surveyor
+from outboxrelay.decisions.backlog import progressed
+from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, Verdict
+from outboxrelay.manifests.deployment import wanted_replicas
+
+
+class ChildCache(Protocol):
+    """The watched children."""
+
+    def deployment(self, key: Key, name: str) -> dict[str, Any] | None:
+        """The Deployment of the relay."""
+
+    def pods(self, key: Key) -> list[dict[str, Any]]:
+        """The pods of the relay."""
+
+
+class Reconciler:
+    """Looks at relays."""
+
+    def __init__(
+        self,
+        relays: Relays,
+        children: ChildCache,
+        surveyor: Surveyor,
+        applier: Applier,
+        prober: Prober,
+        reporter: Reporter,
+        claims: Claims,
+        *,
+        clock: Clock,
+        interval: float,
+    ) -> None:
+        self._relays = relays
+        self._children = children
+        self._surveyor = surveyor
+        self._applier = applier
+        self._prober = prober
+        self._reporter = reporter
+        self._claims = claims
+        self._clock = clock
+        self._interval = interval
+        self._memories = Memories()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Look at the relay ``key``; seconds after which to look again. Raises ClusterFault."""
+        body = self._relays.get(key)
+        if body is None or body["metadata"].get("deletionTimestamp"):
+            self._forget(key)
+            return None
+        identity = _identity(body)
+        memory = self._memories.of(key, identity.uid, lambda: found_status(body))
+        observed = await self._surveyor.survey(body, identity, memory)
+        decided = plan(observed)
+        applied = await self._applier.apply(identity, observed, decided, memory)
+        pods = [fact for fact in map(pod_facts, self._children.pods(key)) if fact]
+        self._probe(key, identity, observed, memory, pods)
+        facts = self._facts(key, body, observed, decided, applied, memory, pods)
+        await self._reporter.report(identity, facts, memory, applied.news)
+        return min(self._interval, decided.again_after or self._interval)
+
+    def _forget(self, key: Key) -> None:
+        self._prober.forget(key)
+        self._claims.withdraw(key)
+        self._memories.forget(key)
+
+    def _probe(
+        self, key: Key, identity: RelayIdentity, observed: Observed, memory: Memory, pods: list[PodFacts]
+    ) -> None:
+        secrets = memory.secrets
+        if observed.manifest is None or secrets is None or secrets.missing is not None:
+            # Without credentials there is nobody to ask as; pods that run are asked on when they are back.
+            self._prober.forget(key)
+            return
+        subject = Subject(identity.uid, observed.manifest.spec, secrets.texts())
+        self._prober.watch(key, subject, {pod.name: pod.address for pod in pods if pod.address})
+
+    def _facts(
+        self,
+        key: Key,
+        body: Mapping[str, Any],
+        observed: Observed,
+        decided: Plan,
+        applied: Applications,
+        memory: Memory,
+        pods: list[PodFacts],
+    ) -> Facts:
+        now, results, manifest = self._clock.monotonic(), self._prober.results(key), observed.manifest
+        reports = results.fresh_reports(now)
+        state = manifest.spec.state if manifest else "Running"
+        wanted = wanted_replicas(manifest) if manifest else _asked(body)
+        self._follow_progress(memory, results, now, expected=state == "Running" and wanted > 0)
+        verdict = applied.refusal.verdict if applied.refusal and applied.refusal.verdict else decided.verdict
+        return Facts(
+            now=now,
+            state=state,
+            wanted=wanted,
+            verdict=verdict,
+            source=results.source,
+            target=results.target,
+            count=results.count,
+            deployment=self._deployment(key, applied, verdict),
+            pods=tuple(pods),
+            reports=reports,
+            progress_at=memory.progress.at if memory.progress else None,
+        )
+
+    def _deployment(self, key: Key, applied: Applications, verdict: Verdict) -> DeploymentFacts | None:
+        live = self._children.deployment(key, child_name(key[1]))
+        facts = deployment_facts(live) if live else None
+        if applied.refusal is None or not verdict.accepted:
+            return facts
+        ready = facts.ready if facts else 0
+        return DeploymentFacts(
+            desired=facts.desired if facts else 0,
+            replicas=facts.replicas if facts else 0,
+            ready=ready,
+            updated=0,
+            settled=False,
+            refused=applied.refusal.text,
+        )
+
+    def _follow_progress(self, memory: Memory, results: Results, now: float, expected: bool) -> None:
+        reports = results.fresh_reports(now)
+        delivered = sum(item.report.delivery.rows_total for item in reports) if reports else None
+        waiting = results.count.rows if results.count else None
+        if waiting is None and not reports:
+            return
+        well = all(probe is not None and probe.healthy for probe in (results.source, results.target))
+        memory.progress = progressed(
+            memory.progress, now=now, waiting=waiting, delivered=delivered, excused=not (expected and well)
+        )
+
+
+def _identity(body: Mapping[str, Any]) -> RelayIdentity:
+    metadata = body["metadata"]
+    return RelayIdentity(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+    )
+
+
+def _asked(body: Mapping[str, Any]) -> int:
+    """Replicas of a spec that cannot be read as a whole."""
+    spec = body.get("spec")
+    scaling = spec.get("scaling") if isinstance(spec, dict) else None
+    replicas = scaling.get("replicas", 1) if isinstance(scaling, dict) else 1
+    return replicas if isinstance(replicas, int) else 1
