@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.pods import processes_of
+from tests.support.pod_processes import relay_pid
 
 from tests.cluster import kafka
 from tests.demo import screen
@@ -67,9 +67,9 @@ class Story:
         if not self._stage.is_local:
             self._kubectl("delete", "pod", victim["name"], "--force", "--grace-period=0")
             return
-        for pid in processes_of(victim["uid"]):
-            screen.show(f"$ kill -9 {pid}        # {victim['name']}")
-            os.kill(pid, signal.SIGKILL)
+        pid = relay_pid(victim["uid"])
+        screen.show(f"$ kill -9 {pid}        # the relay in {victim['name']}")
+        os.kill(pid, signal.SIGKILL)
 
     async def _broker_outage(self) -> None:
         screen.heading(f"The Kafka broker is stopped for {OUTAGE_SECONDS} s")
