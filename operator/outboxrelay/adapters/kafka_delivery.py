@@ -28,26 +28,36 @@ GiveUp = Callable[[], bool]
 class Delivery:
     """Sends batches through one producer."""
 
-    def __init__(self, producer: Producer, topic: str, deadline: float, diagnose: Callable[[], TargetFault]) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        topic: str,
+        deadline: float,
+        diagnose: Callable[[], TargetFault],
+        give_up: GiveUp,
+    ) -> None:
         self._producer = producer
         self._topic = topic
         self._deadline = deadline
         self._diagnose = diagnose
+        self._give_up = give_up
         self._failed: dict[int, KafkaError] = {}
+        self._fault: TargetFault | None = None
+        self._stuck = False
 
-    def send(self, rows: Sequence[Row], give_up: GiveUp) -> Outcome:
+    def send(self, rows: Sequence[Row]) -> Outcome:
         """Send ``rows`` in order; blocks until each is confirmed, refused or given up."""
-        self._failed = {}
+        self._failed, self._fault = {}, None
         refused: dict[int, Refusal] = {}
         unsent = self._produce_all(rows, refused)
-        fault = self._wait(give_up)
+        fault = self._wait(0)
         if fault is None and not self._failed:
             return Refused(tuple(refused.values()), unsent, 0) if refused else Delivered()
         if fault is None:
             fault = self._worst()
         overtaken = 0
         if fault is None:
-            fault, overtaken, more = self._one_by_one(rows, refused, give_up)
+            fault, overtaken, more = self._one_by_one(rows, refused)
             unsent |= more
         if fault is not None:
             left = {*self._failed, *refused, *unsent}
@@ -100,7 +110,9 @@ class Delivery:
                 )
             except BufferError:
                 # The queue is full: the brokers are slower than this loop.
-                self._producer.poll(TICK_SECONDS)
+                if self._wait(len(self._producer) // 2) is not None:
+                    self._failed[row_id] = KafkaError(KafkaError._QUEUE_FULL)
+                    return None
             except KafkaException as error:
                 return self._refused_here(row_id, error.args[0])
             else:
@@ -116,21 +128,21 @@ class Delivery:
         if error is not None:
             self._failed[row_id] = error
 
-    def _wait(self, give_up: GiveUp) -> TargetFault | None:
-        """Until nothing is on its way; a fault when nothing was confirmed for the deadline, or on demand."""
+    def _wait(self, most: int) -> TargetFault | None:
+        """Until at most ``most`` rows are on their way; a fault when nothing was confirmed for the deadline."""
         left, moved_at = len(self._producer), time.monotonic()
-        while left:
-            if give_up():
+        while left > most:
+            if self._give_up():
                 self._purge()
-                return TargetFault(Reason.STOPPED, "delivery was given up")
-            remaining = self._producer.flush(TICK_SECONDS)
-            if remaining != left:
+                self._fault = TargetFault(Reason.STOPPED, "delivery was given up")
+            elif (remaining := self._producer.flush(TICK_SECONDS)) != left:
                 left, moved_at = remaining, time.monotonic()
             elif time.monotonic() - moved_at >= self._deadline or self._worst() is not None:
-                fault = self._worst() or self._diagnose()
+                self._fault = self._worst() or self._diagnose()
                 self._purge()
-                return fault
-        return None
+            if self._fault is not None:
+                break
+        return self._fault
 
     def _worst(self) -> TargetFault | None:
         """The fault behind a failure that is not a row's own."""
@@ -144,13 +156,11 @@ class Delivery:
         self._producer.purge(in_queue=True, in_flight=True)
         self._stuck = self._producer.flush(PURGE_SECONDS) > 0
 
-    _stuck = False
-
     def _confirmed(self, rows: Sequence[Row], left: set[int]) -> tuple[int, ...]:
         return () if self._stuck else tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left)
 
     def _one_by_one(
-        self, rows: Sequence[Row], refused: dict[int, Refusal], give_up: GiveUp
+        self, rows: Sequence[Row], refused: dict[int, Refusal]
     ) -> tuple[TargetFault | None, int, frozenset[int]]:
         """Send again, alone, each row that the brokers refused: they blame whole batches, innocents included.
 
@@ -168,7 +178,7 @@ class Delivery:
                 continue
             self._failed = {}
             refusal = self._produce(row)
-            fault = self._wait(give_up) or self._worst()
+            fault = self._wait(0) or self._worst()
             if fault is not None:
                 self._failed.update(dict.fromkeys(pending, KafkaError(KafkaError._PURGE_QUEUE)))
                 return fault, overtaken, frozenset()

@@ -22,6 +22,7 @@ from outboxrelay.errors import TargetFault
 T = TypeVar("T")
 
 REFRESH_SECONDS = 60.0
+SILENT_SECONDS = 30.0
 RECORD_OVERHEAD_BYTES = 100
 """What a batch of one row adds to the key, value and headers that librdkafka counts, at most."""
 SMALLEST_LIMIT = 1000
@@ -64,6 +65,7 @@ class KafkaPublisher:
         self._last_error: KafkaError | None = None
         self._suspicious = False
         self._aborted = False
+        self._alive_at = 0.0
 
     async def open(self) -> None:
         """Verify the topic and start a producer unless there is one; raises TargetFault."""
@@ -78,6 +80,10 @@ class KafkaPublisher:
     async def check(self) -> TargetFault | None:
         """What is wrong with the brokers while nothing is being sent."""
         return await self._in_worker(self._check)
+
+    def is_alive(self) -> bool:
+        """Whether the thread was seen at work a while ago; the longest it may be silent is a question to brokers."""
+        return time.monotonic() - self._alive_at < SILENT_SECONDS
 
     def abort(self) -> None:
         """Make a running publish end at once."""
@@ -116,18 +122,20 @@ class KafkaPublisher:
         self._limits, self._checked_at = limits, time.monotonic()
         self._producer = producer
         deadline = float(self._target.delivery_timeout_seconds)
-        self._delivery = Delivery(producer, self._target.topic, deadline, self._diagnose)
+        self._delivery = Delivery(producer, self._target.topic, deadline, self._diagnose, self._gives_up)
 
     def _send(self, rows: Sequence[Row]) -> Outcome:
         if self._delivery is None:
             raise RuntimeError("publish without a producer")
-        outcome = self._delivery.send(rows, self._gives_up)
+        self._alive_at = time.monotonic()
+        outcome = self._delivery.send(rows)
         if isinstance(outcome, Refused) and any(r.reason == Reason.ROW_TOO_LARGE for r in outcome.refusals):
             # The topic's limit may have been raised; ask before the row is tried again.
             self._checked_at = 0.0
         return outcome
 
     def _gives_up(self) -> bool:
+        self._alive_at = time.monotonic()
         return self._aborted
 
     def _check(self) -> TargetFault | None:
@@ -138,12 +146,12 @@ class KafkaPublisher:
             return None
         try:
             limits = self._probe.check()
+            self._suspicious, self._checked_at = False, time.monotonic()
+            if limits != self._limits:
+                self._producer = self._delivery = None
+                self._start(client_config(self._target, self._credentials), limits)
         except TargetFault as fault:
             return fault
-        self._suspicious, self._checked_at = False, time.monotonic()
-        if limits != self._limits:
-            self._producer = self._delivery = None
-            self._start(client_config(self._target, self._credentials), limits)
         return None
 
     def _diagnose(self) -> TargetFault:

@@ -84,6 +84,9 @@ class Publisher(Protocol):
     async def check(self) -> TargetFault | None:
         """What is wrong with the brokers while nothing is being sent."""
 
+    def is_alive(self) -> bool:
+        """Whether a running ``publish`` makes progress of any kind, waiting for brokers included."""
+
     def abort(self) -> None:
         """Make a running ``publish`` end at once; whatever is not confirmed is given up."""
 

@@ -1,0 +1,98 @@
+"""outboxrelay relay: runs one relay process from a config file and credential files."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+import structlog
+import yaml
+
+from outboxrelay.api import names
+from outboxrelay.api.manifest import RelayManifest, parse_manifest
+from outboxrelay.cli import cli
+from outboxrelay.errors import InvalidInput
+from outboxrelay.telemetry import LEVELS, configure_logging
+
+MAX_CONFIG_BYTES = 1024 * 1024
+ENVIRONMENT_PREFIX = "OUTBOXRELAY_RELAY_"
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - the kubelet and the operator ask from other machines
+EXIT_BUG = 1
+
+
+@cli.command("relay")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path(names.CONFIG_DIRECTORY) / names.CONFIG_FILE,
+    show_default=True,
+    help="The OutboxRelay manifest to run.",
+)
+@click.option(
+    "--credentials",
+    type=click.Path(path_type=Path),
+    default=Path(names.CREDENTIALS_DIRECTORY),
+    show_default=True,
+    help="Directory with a directory for each Secret and in it a file for each key.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=names.RELAY_PORT,
+    show_default=True,
+    help="TCP port of /livez /readyz /state /metrics; 0 takes a free one and logs it.",
+)
+@click.option("--host", default=ALL_ADDRESSES, show_default=True, help="Address to listen on.")
+@click.option("--member", default="", help="Name of this process in /state.  [default: host name and process id]")
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least level to log.")
+@click.pass_context
+def relay(
+    context: click.Context, config: Path, credentials: Path, port: int, host: str, member: str, log_level: str
+) -> int:
+    """Carry rows of one outbox table to Kafka until SIGTERM."""
+    _refuse_unknown_environment(context.command)
+    manifest = load_manifest(config)
+    if not credentials.is_dir():
+        raise InvalidInput(f"--credentials {credentials}: no such directory")
+    configure_logging(log_level)
+    # Imported late: the other commands need neither the event loop nor the clients.
+    from outboxrelay.relay.app import Options, run
+
+    options = Options(manifest, credentials, host, port, member or f"{socket.gethostname()}-{os.getpid()}")
+    try:
+        return asyncio.run(run(options))
+    except InvalidInput:
+        raise
+    except Exception:  # noqa: BLE001 - the last frame: a bug ends the process loudly, and the table has every row
+        structlog.get_logger(__name__).exception("relay_crashed")
+        sys.exit(EXIT_BUG)
+
+
+def load_manifest(path: Path) -> RelayManifest:
+    """The manifest in ``path``; raises InvalidInput that names the file and the place in it."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"--config {path}: {error.strerror}") from None
+    if len(text) > MAX_CONFIG_BYTES:
+        raise InvalidInput(f"--config {path}: larger than {MAX_CONFIG_BYTES} bytes")
+    try:
+        return parse_manifest(yaml.safe_load(text))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InvalidInput(f"--config {path}: line {line}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise InvalidInput(f"--config {path}: not YAML") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"--config {path}: {error}") from None
+
+
+def _refuse_unknown_environment(command: click.Command) -> None:
+    """A misspelt variable would silently change nothing."""
+    known = {f"{ENVIRONMENT_PREFIX}{str(option.name).upper()}" for option in command.params}
+    unknown = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
+    if unknown:
+        raise InvalidInput(f"environment variable {unknown[0]}: unknown; known are {', '.join(sorted(known))}")

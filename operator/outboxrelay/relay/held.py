@@ -1,0 +1,120 @@
+"""Rows that cannot be sent. Each holds its key: later rows of the key wait, everything else flows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from outboxrelay.api.report import Held, HeldRow
+from outboxrelay.decisions.holding import is_full, retry_delay
+from outboxrelay.decisions.outcomes import Refusal
+from outboxrelay.decisions.rows import EVENT_ID, KEY, ROW_ID, Row
+
+SHOWN_ROWS = 20
+SHOWN_CHARACTERS = 200
+RETRIED_AT_ONCE = 100
+
+
+@dataclass(slots=True)
+class _Entry:
+    row_id: int
+    key: str | None
+    event_id: str
+    refusal: Refusal
+    since: datetime
+    attempts: int
+    retry_at: float
+
+
+class HeldKeys:
+    """Bounded, in memory only: after a restart the row is tried, and held, again."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, _Entry] = {}
+        self._by_key: dict[str, int] = {}
+        self._without_key: set[int] = set()
+        self.overtaken = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further key can be held."""
+        return is_full(len(self._entries))
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys to leave out of reads."""
+        return list(self._by_key)
+
+    @property
+    def rows(self) -> list[int]:
+        """Rows without a key to leave out of reads."""
+        return list(self._without_key)
+
+    def holds(self, row: Row) -> bool:
+        """Whether ``row`` must wait."""
+        key = row[KEY]
+        return row[ROW_ID] in self._entries if key is None else key in self._by_key
+
+    def hold(self, rows: Iterable[Row], refusals: Iterable[Refusal], now: float, when: datetime) -> list[HeldRow]:
+        """Hold the refused ones of ``rows``; returns those that were not held before."""
+        by_id = {refusal.row_id: refusal for refusal in refusals}
+        new = []
+        for row in rows:
+            refusal = by_id.get(row[ROW_ID])
+            if refusal is None:
+                continue
+            entry = self._entries.get(refusal.row_id)
+            if entry is None:
+                entry = _Entry(row[ROW_ID], row[KEY], row[EVENT_ID], refusal, when, 0, now)
+                self._add(entry)
+                new.append(entry)
+            entry.refusal, entry.attempts = refusal, entry.attempts + 1
+            entry.retry_at = now + retry_delay(entry.attempts)
+        return [_shown(entry) for entry in new]
+
+    def due(self, now: float) -> list[int]:
+        """Rows to try again, a few at a time."""
+        found = [entry.row_id for entry in self._entries.values() if entry.retry_at <= now]
+        return sorted(found)[:RETRIED_AT_ONCE]
+
+    def release(self, row_ids: Iterable[int]) -> None:
+        """These rows are delivered or gone: their keys go on."""
+        for row_id in row_ids:
+            entry = self._entries.pop(row_id, None)
+            if entry is None:
+                continue
+            self._without_key.discard(row_id)
+            if entry.key is not None and self._by_key.get(entry.key) == row_id:
+                del self._by_key[entry.key]
+
+    def forget(self) -> None:
+        """Shards moved, or the session was lost: whoever owns the rows now finds out again."""
+        self._entries.clear()
+        self._by_key.clear()
+        self._without_key.clear()
+
+    def report(self) -> Held:
+        """For /state."""
+        oldest = sorted(self._entries.values(), key=lambda entry: entry.since)[:SHOWN_ROWS]
+        return Held(keys=len(self._entries), overtaken_rows=self.overtaken, rows=[_shown(entry) for entry in oldest])
+
+    def _add(self, entry: _Entry) -> None:
+        self._entries[entry.row_id] = entry
+        if entry.key is None:
+            self._without_key.add(entry.row_id)
+        else:
+            self._by_key.setdefault(entry.key, entry.row_id)
+
+
+def _shown(entry: _Entry) -> HeldRow:
+    return HeldRow(
+        row_id=entry.row_id,
+        key=None if entry.key is None else entry.key[:SHOWN_CHARACTERS],
+        event_id=entry.event_id[:SHOWN_CHARACTERS],
+        reason=str(entry.refusal.reason),
+        message=entry.refusal.message,
+        since=entry.since,
+        attempts=entry.attempts,
+    )

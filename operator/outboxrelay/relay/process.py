@@ -1,0 +1,158 @@
+"""The relay as a whole: verify both sides, then one control session after another until told to stop."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from outboxrelay import __version__
+from outboxrelay.api.manifest import RelayManifest
+from outboxrelay.api.report import RelayReport, Shards
+from outboxrelay.decisions.retries import BackoffPolicy, backoff
+from outboxrelay.errors import SourceFault
+from outboxrelay.relay.beats import Beats
+from outboxrelay.relay.circuit import Circuit
+from outboxrelay.relay.health import HealthTracker
+from outboxrelay.relay.held import HeldKeys
+from outboxrelay.relay.membership import Membership
+from outboxrelay.relay.metrics import Metrics
+from outboxrelay.relay.ownership import Ownership
+from outboxrelay.relay.ports import Clock, RowSource
+from outboxrelay.relay.progress import Progress
+from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.session import Session
+from outboxrelay.relay.waiting import wait_for
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one process is made of."""
+
+    manifest: RelayManifest
+    member_name: str
+    source: RowSource
+    source_health: HealthTracker
+    target_health: HealthTracker
+    circuit: Circuit
+    membership: Membership
+    ownership: Ownership
+    session: Session
+    reader: Reader
+    held: HeldKeys
+    progress: Progress
+    metrics: Metrics
+    beats: Beats
+    clock: Clock
+    policy: BackoffPolicy
+    stop: asyncio.Event
+
+
+class RelayProcess:
+    """Runs until ``stop`` is set, and tells how it is."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._started_at = parts.clock.now()
+        self._source_verified = False
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Until told to stop; raises only bugs."""
+        parts = self._parts
+        with parts.beats.watch("start") as beat:
+            # Side by side, so that a report of the first minute names the faults of both.
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._verify_source(beat), name="verify_source")
+                group.create_task(parts.circuit.restore(parts.stop, beat), name="verify_target")
+        while not parts.stop.is_set():
+            try:
+                await parts.session.run()
+                self._failures = 0
+            except SourceFault as fault:
+                await self._lost(fault)
+
+    def missing(self) -> list[str]:
+        """What keeps this process from being ready."""
+        checks = {
+            "the table is not verified": self._source_verified,
+            "the topic is not verified": self._parts.circuit.verified,
+            "no member slot is held": self._parts.membership.member is not None,
+        }
+        lacks = [text for text, done in checks.items() if not done]
+        self._parts.metrics.ready.set(not lacks)
+        return lacks
+
+    def report(self) -> RelayReport:
+        """For /state."""
+        parts = self._parts
+        ownership = parts.ownership
+        return RelayReport(
+            identity=parts.manifest.identity,
+            version=__version__,
+            member=parts.member_name,
+            started_at=self._started_at,
+            observed_at=parts.clock.now(),
+            state=self._state(),
+            ready=not self.missing(),
+            floor=parts.reader.floor,
+            shards=Shards(
+                total=ownership.total,
+                owned=sorted(ownership.owned),
+                draining=sorted(ownership.draining),
+                members=ownership.members,
+            ),
+            source=parts.source_health.current,
+            target=parts.target_health.current,
+            delivery=parts.progress.report(parts.circuit.state, parts.circuit.retry_at),
+            held=parts.held.report(),
+        )
+
+    def scrape(self) -> Metrics:
+        """The series, with what only now is known."""
+        parts = self._parts
+        parts.metrics.shards.set(len(parts.ownership.owned))
+        parts.metrics.members.set(parts.ownership.members)
+        self.missing()
+        return parts.metrics
+
+    def _state(self) -> Literal["Starting", "Running", "Paused", "Stopping"]:
+        if self._parts.stop.is_set():
+            return "Stopping"
+        if self.missing():
+            return "Starting"
+        return "Paused" if self._parts.manifest.spec.state == "Paused" else "Running"
+
+    async def _verify_source(self, beat: Callable[[], None]) -> None:
+        while not self._parts.stop.is_set():
+            beat()
+            try:
+                await self._parts.source.open()
+            except SourceFault as fault:
+                await self._wait(fault, beat)
+            else:
+                self._source_verified, self._failures = True, 0
+                self._parts.source_health.good()
+                return
+
+    async def _lost(self, fault: SourceFault) -> None:
+        with self._parts.beats.watch("reconnect") as beat:
+            await self._wait(fault, beat)
+
+    async def _wait(self, fault: SourceFault, beat: Callable[[], None]) -> None:
+        parts = self._parts
+        self._failures += 1
+        seconds = backoff(parts.policy, self._failures, parts.clock.chance())
+        parts.source_health.bad(fault)
+        parts.metrics.source_failed(fault.reason)
+        log.warning(
+            "session_lost",
+            reason=str(fault.reason),
+            message=fault.message,
+            failures=self._failures,
+            retry_in_seconds=round(seconds, 3),
+        )
+        await wait_for(parts.stop, seconds, beat)

@@ -1,0 +1,78 @@
+"""What went through: for /state, for /metrics, and for nothing else."""
+
+from datetime import datetime
+from typing import Literal
+
+from outboxrelay.api.report import Delivery
+from outboxrelay.relay.metrics import Metrics
+from outboxrelay.relay.ports import Clock
+from outboxrelay.relay.rates import Rates
+
+
+class Progress:
+    """Counts of one process."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._rates = Rates(clock.monotonic())
+        self._begun: float | None = None
+        self._rows = self._bytes = self._in_flight = 0
+        self._delivered_at: datetime | None = None
+        self._read_at: datetime | None = None
+
+    def read(self, seconds: float, rows: int, in_flight: int) -> None:
+        """The table was read."""
+        self._read_at = self._clock.now()
+        self._metrics.read_seconds.observe(seconds)
+        self._in_flight = rows + in_flight
+        self._metrics.in_flight.set(self._in_flight)
+
+    def begin(self, rows: int) -> None:
+        """A batch is on its way."""
+        self._begun = self._clock.monotonic()
+        self._in_flight = rows
+        self._metrics.batch_rows.observe(rows)
+
+    def end(self, rows: int, size: int) -> None:
+        """Of the batch, ``rows`` were confirmed."""
+        now = self._clock.monotonic()
+        begun, self._begun = self._begun or now, None
+        self._rates.record(begun, now, rows)
+        self._metrics.publish_seconds.observe(now - begun)
+        self._rows += rows
+        self._bytes += size
+        self._metrics.rows.inc(rows)
+        self._metrics.bytes.inc(size)
+        self._in_flight = max(0, self._in_flight - rows)
+        self._metrics.in_flight.set(self._in_flight)
+        if rows:
+            self._delivered_at = self._clock.now()
+
+    def settled(self, seconds: float) -> None:
+        """Confirmed rows were deleted or marked."""
+        self._metrics.settle_seconds.observe(seconds)
+
+    def held(self, keys: int, overtaken: int) -> None:
+        """Keys that wait now; rows that were overtaken since."""
+        self._metrics.held_keys.set(keys)
+        self._metrics.overtaken.inc(overtaken)
+
+    def source_failed(self, reason: str) -> None:
+        """The database could not be used."""
+        self._metrics.source_failed(reason)
+
+    def report(self, circuit: Literal["Closed", "Open"], retry_at: datetime | None) -> Delivery:
+        """For /state."""
+        now = self._clock.monotonic()
+        return Delivery(
+            rows_total=self._rows,
+            bytes_total=self._bytes,
+            rows_per_second=round(self._rates.rows_per_second(now), 2),
+            busy_share=round(self._rates.busy_share(now, self._begun), 3),
+            in_flight_rows=self._in_flight,
+            last_delivered_at=self._delivered_at,
+            last_read_at=self._read_at,
+            circuit=circuit,
+            retry_at=retry_at,
+        )

@@ -1,0 +1,57 @@
+"""The life of one control session: join, pump and heartbeat side by side, leave. The end of one is the end of all."""
+
+import asyncio
+
+import structlog
+
+from outboxrelay.relay.circuit import Circuit
+from outboxrelay.relay.held import HeldKeys
+from outboxrelay.relay.membership import Membership
+from outboxrelay.relay.pump import Pump
+from outboxrelay.relay.reader import Reader
+
+log = structlog.get_logger(__name__)
+
+
+class Session:
+    """Runs one; memory of rows does not outlive it."""
+
+    def __init__(self, membership: Membership, pump: Pump, circuit: Circuit, reader: Reader, held: HeldKeys) -> None:
+        self._membership = membership
+        self._pump = pump
+        self._circuit = circuit
+        self._reader = reader
+        self._held = held
+
+    async def run(self) -> None:
+        """Until the pump ends in order; raises SourceFault when the session is lost."""
+        try:
+            await self._membership.join()
+            await self._together()
+        finally:
+            await self._membership.leave()
+            self._held.forget()
+            self._reader.forget()
+
+    async def _together(self) -> None:
+        left = asyncio.Event()
+        pump = asyncio.create_task(self._pump.run(), name="pump")
+        heartbeat = asyncio.create_task(self._membership.run(left), name="membership")
+        try:
+            # The heartbeat goes on while the pump drains: the locks are needed till the last row is settled.
+            await asyncio.wait({pump, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+            orderly = pump.done() and pump.exception() is None
+        except BaseException:
+            orderly = False
+            raise
+        finally:
+            left.set()
+            if not pump.done():
+                pump.cancel()
+            await asyncio.wait({pump})
+            heartbeat.cancel()
+            await asyncio.wait({heartbeat})
+        for task in (pump, heartbeat):
+            if not task.cancelled() and (error := task.exception()) is not None and not orderly:
+                await self._circuit.reset()
+                raise error
