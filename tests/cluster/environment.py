@@ -21,6 +21,8 @@ def variables() -> dict[str, str]:
         "KUBECONFIG": str(paths.ADMIN_KUBECONFIG),
         "PATH": ":".join([*programs, *searched]),
         "OUTBOXRELAY_CLUSTER": "local",
+        # A test that starts Kafka again must find the jars, whatever HOME it gave itself.
+        "OUTBOXRELAY_CACHE": str(paths.cache()),
         "OUTBOXRELAY_POSTGRES_URI": postgres.uri(),
         "OUTBOXRELAY_KAFKA_SERVERS": kafka.servers(),
         "OUTBOXRELAY_KAFKA_SSL_SERVERS": kafka.servers(kafka.SSL_PORT),

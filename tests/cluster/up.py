@@ -69,6 +69,7 @@ def _postgres() -> None:
 
 def _kafka() -> None:
     kafka_build.build()
+    kafka.record_classes()
     with step(f"Kafka {kafka_build.VERSION} on {kafka.servers()}", "about 10 s"):
         kafka.start()
 
