@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.pod_processes import relay_pid
-
 from tests.cluster import kafka
 from tests.demo import screen
 from tests.demo.stage import NAMESPACE, OPERATOR_NAMESPACE, RELAY, Stage
 from tests.support.oracle import Oracle, Verdict
+from tests.support.pod_processes import relay_pid
 
 BACKLOG = 50_000
 OUTAGE_SECONDS = 20
