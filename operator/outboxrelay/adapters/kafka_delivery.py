@@ -6,13 +6,13 @@ Runs in the publisher's thread. Nothing is polled, produced or raised inside a c
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from outboxrelay.adapters.kafka_errors import ErrorClass, class_of, fault_of, line_of, row_reason
 from outboxrelay.api.names import Reason
-from outboxrelay.decisions.mapping import Unmappable, mapped_headers
+from outboxrelay.decisions.mapping import Header, Unmappable, mapped_headers
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refusal, Refused
 from outboxrelay.decisions.rows import KEY, ROW_ID, Row
 from outboxrelay.errors import TargetFault
@@ -65,33 +65,50 @@ class Delivery:
         return Refused(tuple(refused.values()), frozenset(unsent), overtaken)
 
     def _produce_all(self, rows: Sequence[Row], refused: dict[int, Refusal]) -> frozenset[int]:
-        """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over."""
+        """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over.
+
+        The loop holds what nearly every row needs; what is rare is one call away.
+        """
+        produce, topic, note = self._producer.produce, self._topic, self._note
         blocked: set[str] = set()
         unsent: set[int] = set()
-        produce = self._produce
         for position, row in enumerate(rows):
-            if blocked and row[KEY] in blocked:
-                unsent.add(row[ROW_ID])
+            row_id, event_id, key, kind, payload, mapped, milliseconds = row
+            if blocked and key in blocked:
+                unsent.add(row_id)
                 continue
-            refusal = produce(row)
+            if mapped is None and payload is not None and kind is not None and milliseconds is not None:
+                try:
+                    produce(
+                        topic,
+                        payload,
+                        key,
+                        on_delivery=partial(note, row_id),
+                        timestamp=milliseconds,
+                        headers=[("id", event_id), ("type", kind), ("sequence", str(row_id))],
+                    )
+                    continue
+                except (BufferError, KafkaException):
+                    pass
+            refusal = self._produce(row)
             if refusal is not None:
-                refused[refusal.row_id] = refusal
-                key = row[KEY]
+                refused[row_id] = refusal
                 if key is not None:
                     blocked.add(key)
-            elif self._failed and row[ROW_ID] in self._failed:
+            elif row_id in self._failed:
                 # The producer takes nothing: rows behind this one must not get through after all.
                 unsent.update(later[ROW_ID] for later in rows[position + 1 :])
                 break
         return frozenset(unsent)
 
     def _produce(self, row: Row) -> Refusal | None:
+        """Any row, however it is: waits where the queue is full, and says what is wrong with the row."""
         row_id, event_id, key, kind, payload, mapped, milliseconds = row
         if payload is None:
             return Refusal(row_id, Reason.ROW_UNMAPPABLE, "the payload is NULL; tombstones are not supported yet")
-        headers: list[Any] = [("id", event_id), ("sequence", str(row_id))]
-        if kind is not None:
-            headers.insert(1, ("type", kind))
+        headers: list[Header] = [("id", event_id), ("type", kind), ("sequence", str(row_id))]
+        if kind is None:
+            del headers[1]
         if mapped is not None:
             try:
                 # The relay's own come last, where a consumer that asks for the last one of a name finds them.
@@ -106,7 +123,7 @@ class Delivery:
                     key,
                     on_delivery=partial(self._note, row_id),
                     timestamp=milliseconds or 0,
-                    headers=headers,
+                    headers=cast("list[tuple[str, str | bytes | None]]", headers),
                 )
             except BufferError:
                 # The queue is full: the brokers are slower than this loop.

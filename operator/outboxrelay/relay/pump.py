@@ -137,7 +137,7 @@ class Pump:
         """Begin to publish; rows whose key was held since they were read stay in the table."""
         if len(self._held):
             batch.rows = [row for row in batch.rows if not self._held.holds(row)]
-            batch.ids = ids_of(batch.rows)
+            batch.ids, batch.size = ids_of(batch.rows), size_of(batch.rows)
         if not batch.rows:
             self._ownership.end(batch.ticket)
             return
@@ -166,8 +166,9 @@ class Pump:
 
     def _absorb(self, batch: Batch, outcome: Outcome) -> None:
         if isinstance(outcome, Delivered):
-            rows = batch.rows
-        elif isinstance(outcome, Refused):
+            self._took(batch, batch.ids, batch.size, proof=True)
+            return
+        if isinstance(outcome, Refused):
             self._hold(batch, outcome)
             away = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
             rows = [row for row in batch.rows if row[0] not in away]
@@ -176,10 +177,14 @@ class Pump:
             rows = [row for row in batch.rows if row[0] in confirmed]
         else:
             assert_never(outcome)
-        self._settler.add(ids_of(rows))
+        self._took(batch, ids_of(rows), size_of(rows), proof=bool(rows) and isinstance(outcome, Refused))
+
+    def _took(self, batch: Batch, confirmed: list[int], size: int, *, proof: bool) -> None:
+        """Kafka has ``confirmed``; ``proof``: the brokers work."""
+        self._settler.add(confirmed)
         self._settling.append(batch.ticket)
-        self._progress.end(len(rows), sum(map(size_of, rows)))
-        if rows and not isinstance(outcome, Broken):
+        self._progress.end(len(confirmed), size)
+        if proof:
             self._circuit.delivered()
 
     def _hold(self, batch: Batch, outcome: Refused) -> None:
@@ -209,7 +214,7 @@ class Pump:
         except BaseException:
             self._ownership.end(ticket)
             raise
-        batch = Batch(rows, ids_of(rows), ticket, full=True)
+        batch = Batch(rows, ids_of(rows), ticket, full=True, size=size_of(rows))
         if not self._may_send(batch):
             self._forget(batch)
             return

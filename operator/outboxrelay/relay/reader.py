@@ -63,7 +63,7 @@ class Reader:
         except BaseException:
             self._ownership.end(ticket)
             raise
-        batch = Batch(rows, ids_of(rows), ticket, full=len(rows) >= self._limit)
+        batch = Batch(rows, ids_of(rows), ticket, full=len(rows) >= self._limit, size=size_of(rows))
         self._learn(batch, in_flight, now)
         return batch
 
@@ -83,7 +83,7 @@ class Reader:
         highest = max((max(ids) for ids in pending), default=None)
         self._floor = after_read(self._floor, lowest, highest, begun)
         self.pause = pause_after(self._poll, len(batch.rows), batch.full, self.pause, self._clock.chance())
-        self._limit = next_limit(self._limit, len(batch.rows), sum(map(size_of, batch.rows)), self._most)
+        self._limit = next_limit(self._limit, len(batch.rows), batch.size, self._most)
 
     async def _look_at_transactions(self, now: float) -> None:
         candidate = self._floor.candidate
