@@ -6,7 +6,6 @@ Runs in the publisher's thread. Nothing is polled, produced or raised inside a c
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -123,7 +122,7 @@ class Delivery:
                     key,
                     on_delivery=partial(self._note, row_id),
                     timestamp=milliseconds or 0,
-                    headers=cast("list[tuple[str, str | bytes | None]]", headers),
+                    headers=headers,
                 )
             except BufferError:
                 # The queue is full: the brokers are slower than this loop.
