@@ -5,23 +5,23 @@ FROM ${BASE_IMAGE} AS tools
 # A pip configuration of one's own (an index, a certificate) is mounted for the build and named here; none is kept.
 ARG PIP_CONFIG_FILE
 COPY constraints/build.txt /build/
-RUN python3 -m venv /tools && /tools/bin/pip install --quiet --no-cache-dir --require-hashes -r /build/build.txt
+RUN python3 -m venv /tools \
+ && /tools/bin/pip install --quiet --no-cache-dir --require-hashes -r /build/build.txt \
+ && python3 -m venv --without-pip /opt/outboxrelay
 
 FROM tools AS root
 ARG PIP_CONFIG_FILE
 COPY constraints/runtime.txt docker/assemble.py /build/
-RUN python3 -m venv --without-pip /opt/outboxrelay \
- && /tools/bin/pip --python /opt/outboxrelay/bin/python3 install --quiet --no-cache-dir --no-compile \
+RUN /tools/bin/pip --python /opt/outboxrelay/bin/python3 install --quiet --no-cache-dir --no-compile \
     --only-binary :all: --require-hashes -r /build/runtime.txt \
  && python3 /build/assemble.py /opt/outboxrelay /image \
  && rm -r /opt/outboxrelay
 
 FROM tools AS package
 COPY . /build/
-RUN python3 -m venv --without-pip /opt/outboxrelay \
- && /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /build/dist /build \
- && /tools/bin/pip --python /opt/outboxrelay/bin/python3 install --quiet --no-deps --no-index --no-compile \
-    --no-warn-script-location --root /package /build/dist/*.whl \
+RUN /tools/bin/pip wheel --quiet --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /dist /build \
+ && /tools/bin/pip --python /opt/outboxrelay/bin/python3 install --quiet --no-cache-dir --no-compile \
+    --no-index --no-deps --no-warn-script-location --root /package /dist/*.whl \
  && python3 -m compileall -q --invalidation-mode unchecked-hash -s /package -p / /package
 
 FROM scratch

@@ -24,6 +24,8 @@ LEFT_OUT = {
 LEFT_OUT_PATTERN = re.compile(
     r"config-3.*|libpython.*\.a|Activate\.ps1|activate(\..*)?|.*\.pyi|.*\.pyx|.*\.pxd|.*\.[ch]"
 )
+# 70 MB of source that a generator wrote; only the compiled form of it stays.
+GENERATED = ("api", "models")
 FILES = (
     "/bin",
     "/lib",
@@ -131,7 +133,7 @@ def _write_packages(root: Root, target: Path) -> None:
 
 
 def main(venv: Path, target: Path) -> None:
-    """Take what is needed, then compile all of it, so that a read-only start compiles nothing."""
+    """Take what is needed, then compile all of it."""
     root = Root(target)
     for path in (*map(Path, FILES), Path(sys.executable)):
         if path.exists():
@@ -142,12 +144,32 @@ def main(venv: Path, target: Path) -> None:
         root.take(library)
     _write_accounts(target)
     _write_packages(root, target)
-    never_checked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    _compile(target)
+
+
+def _compile(target: Path) -> None:
+    generated = [path for part in GENERATED for path in target.glob(f"opt/**/kubernetes/**/client/{part}")]
+    for folder in generated:
+        _compile_tree(folder, target, without_source=True)
+        for source in folder.glob("*.py"):
+            source.unlink()
+    # A read-only root can never write what is not compiled here, and its files never change.
+    _compile_tree(target, target, without_source=False)
+
+
+def _compile_tree(folder: Path, target: Path, *, without_source: bool) -> None:
     compiled = compileall.compile_dir(
-        target, quiet=1, stripdir=target, prependdir="/", workers=0, maxlevels=50, invalidation_mode=never_checked
+        folder,
+        quiet=1,
+        legacy=without_source,
+        stripdir=target,
+        prependdir="/",
+        workers=0,
+        maxlevels=50,
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
     if not compiled:
-        sys.exit("assemble: a module does not compile")
+        sys.exit(f"assemble: a module of {folder} does not compile")
 
 
 if __name__ == "__main__":

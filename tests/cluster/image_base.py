@@ -29,7 +29,8 @@ _UNUSED = (
 def name() -> str:
     """The reference of the base image, which changes with what it is made from."""
     sources = b"".join(file.read_bytes() for file in _sources())
-    digest = hashlib.sha256(sources + Path(__file__).read_bytes() + platform.machine().encode())
+    recipe = " ".join((_PACKAGES, *_UNUSED, platform.machine()))
+    digest = hashlib.sha256(sources + recipe.encode())
     return f"localhost/outboxrelay-base:{_codename()}-{digest.hexdigest()[:12]}"
 
 

@@ -1,0 +1,179 @@
+"""What the chart makes, rendered by the real helm and checked by the real API server."""
+
+import os
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.helm import CHART, helm, sets
+from tests.support.kubectl import Kubectl
+
+pytestmark = pytest.mark.needs_cluster
+
+NAMESPACED = {"watchNamespaces": ["shop", "billing"]}
+EVERYTHING = {
+    "image": {"repository": "registry.example.com/team/outboxrelay", "digest": f"sha256:{'a' * 64}"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "relayImage": "registry.example.com/team/relay:7",
+    "watchNamespaces": ["default"],
+    "replicas": 3,
+    "serviceAccount": {"create": True, "name": "someone", "annotations": {"example.com/role": "relay"}},
+    "podAnnotations": {"prometheus.io/scrape": "true"},
+    "podLabels": {"team": "shop", "app.kubernetes.io/name": "mine"},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "system-cluster-critical",
+}
+
+Object = dict[str, Any]
+
+
+def rendered(values: Object) -> list[Object]:
+    done = helm("template", "relays", str(CHART), "--namespace", "default", *sets(values))
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
+    return [item for item in objects if item["kind"] in kinds]
+
+
+def operators_rules(objects: list[Object]) -> list[Object]:
+    """The rules of the operator itself: not those that let users see and edit OutboxRelays."""
+    roles = of_kind(objects, "Role", "ClusterRole")
+    own = [role for role in roles if not any("aggregate" in label for label in role["metadata"]["labels"])]
+    return [rule for role in own for rule in role["rules"]]
+
+
+def container(objects: list[Object]) -> Object:
+    (deployment,) = of_kind(objects, "Deployment")
+    (found,) = deployment["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def environment(objects: list[Object]) -> dict[str, str]:
+    return {item["name"]: item["value"] for item in container(objects)["env"] if "value" in item}
+
+
+def test_helm_finds_nothing_wrong() -> None:
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("values", [{}, NAMESPACED])
+def test_no_rule_has_a_wildcard(values: Object) -> None:
+    words = [word for rule in operators_rules(rendered(values)) for part in rule.values() for word in part]
+    assert "secrets" in words
+    assert [word for word in words if "*" in word] == []
+
+
+@pytest.mark.parametrize("values", [{}, NAMESPACED])
+def test_secrets_can_be_read_one_by_one_and_nothing_else(values: Object) -> None:
+    rules = [rule for rule in operators_rules(rendered(values)) if "secrets" in rule["resources"]]
+    assert rules
+    assert all(rule["verbs"] == ["get"] and rule["resources"] == ["secrets"] for rule in rules)
+
+
+@pytest.mark.parametrize("values", [{}, NAMESPACED])
+def test_the_operator_can_neither_delete_anything_nor_write_roles(values: Object) -> None:
+    rules = operators_rules(rendered(values))
+    assert not any(
+        verb in ("delete", "deletecollection", "bind", "escalate") for rule in rules for verb in rule["verbs"]
+    )
+    assert not any("rbac.authorization.k8s.io" in rule["apiGroups"] for rule in rules)
+
+
+def test_without_namespaces_a_cluster_role_serves_them_all() -> None:
+    objects = rendered({})
+    assert len(of_kind(objects, "ClusterRoleBinding")) == 1
+    assert "OUTBOXRELAY_CONTROLLER_NAMESPACE" not in environment(objects)
+
+
+def test_with_namespaces_there_is_a_role_in_each_and_no_cluster_role() -> None:
+    objects = rendered(NAMESPACED)
+    assert of_kind(objects, "ClusterRole", "ClusterRoleBinding") == []
+    assert {item["metadata"]["namespace"] for item in of_kind(objects, "RoleBinding")} == {"shop", "billing", "default"}
+    assert environment(objects)["OUTBOXRELAY_CONTROLLER_NAMESPACE"] == "shop,billing"
+
+
+def test_the_lease_that_is_used_is_the_one_that_is_granted() -> None:
+    objects = rendered({})
+    named = [rule for rule in operators_rules(objects) if "leases" in rule["resources"] and "resourceNames" in rule]
+    assert [rule["resourceNames"] for rule in named] == [[environment(objects)["OUTBOXRELAY_CONTROLLER_LEASE_NAME"]]]
+
+
+def test_the_definition_is_installed_and_kept_unless_it_is_declined() -> None:
+    (definition,) = of_kind(rendered({}), "CustomResourceDefinition")
+    assert definition["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert of_kind(rendered({"crds": {"install": False}}), "CustomResourceDefinition") == []
+
+
+def test_relay_pods_get_the_operators_image_unless_another_is_named() -> None:
+    objects = rendered({"image": {"repository": "r.example:5000/a/b", "tag": "7"}})
+    assert container(objects)["image"] == "r.example:5000/a/b:7"
+    assert environment(objects)["OUTBOXRELAY_CONTROLLER_RELAY_IMAGE"] == "r.example:5000/a/b:7"
+    assert environment(rendered(EVERYTHING))["OUTBOXRELAY_CONTROLLER_RELAY_IMAGE"] == EVERYTHING["relayImage"]
+
+
+def test_a_digest_wins_over_a_tag() -> None:
+    image = {"repository": "a", "tag": "7", "digest": f"sha256:{'b' * 64}"}
+    assert container(rendered({"image": image}))["image"] == f"a@sha256:{'b' * 64}"
+
+
+def test_labels_of_the_user_cannot_break_the_selector() -> None:
+    (deployment,) = of_kind(rendered(EVERYTHING), "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert labels["team"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"logLevel": "loud"}, "/logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
+        ({"replicas": "two"}, "/replicas': got string, want integer"),
+        ({"replicas": 0}, "/replicas': minimum: got 0, want 1"),
+        ({"watchNamespaces": ["Shop"]}, "/watchNamespaces/0': 'Shop' does not match pattern"),
+        ({"imag": {}}, "additional properties 'imag' not allowed"),
+        ({"image": {"registry": "x"}}, "at '/image': additional properties 'registry' not allowed"),
+        ({"image": {"repository": "a:7"}}, "/image/repository': 'a:7' does not match pattern"),
+        ({"resources": {"limit": {}}}, "at '/resources': additional properties 'limit' not allowed"),
+        ({"statusIntervalSeconds": 0}, "/statusIntervalSeconds': minimum"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(values: Object, complaint: str) -> None:
+    done = helm("template", "relays", str(CHART), *sets(values))
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["default"]}, EVERYTHING])
+async def test_the_api_server_takes_all_of_it(values: Object) -> None:
+    kubectl = Kubectl("default", os.environ.get("OUTBOXRELAY_CONTEXT"))
+    text = yaml.safe_dump_all(rendered(values))
+    said = await kubectl.run("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text)
+    assert said.count("(server dry run)") == len(rendered(values))
+
+
+async def test_the_pods_fit_the_restricted_security_standard() -> None:
+    kubectl = Kubectl("default", os.environ.get("OUTBOXRELAY_CONTEXT"))
+    (deployment,) = of_kind(rendered({}), "Deployment")
+    template = deployment["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "fits"}, "spec": template["spec"]}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "chart-restricted"}}
+    namespace["metadata"] |= {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}  # type: ignore[operator]
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": pod["spec"]["serviceAccountName"]}}
+    restricted = Kubectl("chart-restricted", os.environ.get("OUTBOXRELAY_CONTEXT"))
+    await kubectl.apply(namespace)
+    try:
+        await restricted.apply(account)
+        assert "created (server dry run)" in await restricted.run(
+            "create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(pod)
+        )
+        broken = {**pod, "spec": {**pod["spec"], "securityContext": {}}}
+        refused = await restricted.attempt("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(broken))
+        assert "violates PodSecurity" in refused.error
+    finally:
+        await kubectl.run("delete", "namespace", "chart-restricted", "--wait=false")
