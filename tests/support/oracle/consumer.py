@@ -36,6 +36,7 @@ class Consumer:
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 20,
             "reconnect.backoff.max.ms": 1000,
+            "log_level": 2,
             "auto.offset.reset": "error",
             **(options or {}),
         }
