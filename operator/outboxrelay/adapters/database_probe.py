@@ -164,7 +164,8 @@ def _explained(fault: SourceFault, settings: ConnectSettings, database: Database
     if fault.reason == Reason.AUTHENTICATION_FAILED:
         message = f"role {settings.user} cannot log in to {place}: {fault.message}; check {_login(database)}"
     else:
-        message = f"{place}: {fault.message}"
+        hint = "; create it, or correct spec.source.table" if fault.reason == Reason.TABLE_NOT_FOUND else ""
+        message = f"{place}: {fault.message}{hint}"
     return SourceFault(fault.reason, message)
 
 

@@ -35,7 +35,7 @@ class Events:
         self._store = store
         self._clock = clock
         self._component = component
-        self._series: dict[tuple[str, str, str], tuple[str, int, float]] = {}
+        self._series: dict[tuple[str, str, str, str], tuple[str, int, float]] = {}
         self._number = 0
 
     async def publish(self, identity: RelayIdentity, news: News) -> None:
@@ -43,11 +43,11 @@ class Events:
         log.info("relay_news", namespace=identity.namespace, relay=identity.name, reason=news.reason, text=news.message)
         now = self._clock.monotonic()
         self._series = {place: entry for place, entry in self._series.items() if now - entry[2] < SAME_SECONDS}
-        series = identity.uid, news.type, news.reason
+        series = identity.uid, news.type, news.reason, news.message
         name, count, _ = self._series.get(series, ("", 0, now))
         try:
             if name:
-                await self._repeat(identity, news, name, count + 1)
+                await self._repeat(identity, name, count + 1)
             else:
                 name = await self._first(identity, news)
         except ClusterFault as fault:
@@ -83,6 +83,6 @@ class Events:
         await self._store.create(EVENT, body)
         return name
 
-    async def _repeat(self, identity: RelayIdentity, news: News, name: str, count: int) -> None:
-        body = {"message": news.message, "count": count, "lastTimestamp": timestamp(self._clock.now())}
+    async def _repeat(self, identity: RelayIdentity, name: str, count: int) -> None:
+        body = {"count": count, "lastTimestamp": timestamp(self._clock.now())}
         await self._store.patch(EVENT, identity.namespace, name, body)

@@ -51,6 +51,8 @@ async def watch_relays(namespaces: Sequence[str], deliver: Deliver) -> None:
 
     # kopf says at each start that a thread gets no signals: as intended here.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    # One line for each event that it hands over would be most of the log.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     thread = threading.Thread(target=body, name="kopf", daemon=True)
     thread.start()
     try:

@@ -27,6 +27,8 @@ class Memory:
     """One relay, as long as its uid is the same."""
 
     uid: str
+    since: float
+    """When this leader first looked at it."""
     secrets: SecretValues | None = None
     credentials: str = ""
     """Hash of what the Secrets held when pods were last made from it."""
@@ -47,11 +49,11 @@ class Memories:
     def __init__(self) -> None:
         self._memories: dict[Key, Memory] = {}
 
-    def of(self, key: Key, uid: str, fresh: Callable[[], OutboxRelayStatus]) -> Memory:
+    def of(self, key: Key, uid: str, now: float, fresh: Callable[[], OutboxRelayStatus]) -> Memory:
         """The memory of the relay; a relay that was created anew is a stranger."""
         memory = self._memories.get(key)
         if memory is None or memory.uid != uid:
-            memory = self._memories[key] = Memory(uid, status=fresh())
+            memory = self._memories[key] = Memory(uid, now, status=fresh())
         return memory
 
     def forget(self, key: Key) -> None:

@@ -20,6 +20,9 @@ from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, Verdict
 from outboxrelay.manifests.deployment import wanted_replicas
 
+SETTLE_SECONDS = 8.0
+"""How long the first answers of database, brokers and pods are waited for, where a status exists already."""
+
 
 class ChildCache(Protocol):
     """The watched children."""
@@ -65,15 +68,26 @@ class Reconciler:
             self._forget(key)
             return None
         identity = _identity(body)
-        memory = self._memories.of(key, identity.uid, lambda: found_status(body))
+        memory = self._memories.of(key, identity.uid, self._clock.monotonic(), lambda: found_status(body))
         observed = await self._surveyor.survey(body, identity, memory)
         decided = plan(observed)
         applied = await self._applier.apply(identity, observed, decided, memory)
+        if applied.refusal is None:
+            self._surveyor.done(observed, memory)
         pods = [fact for fact in map(pod_facts, self._children.pods(key)) if fact]
         self._probe(key, identity, observed, memory, pods)
         facts = self._facts(key, body, observed, decided, applied, memory, pods)
-        await self._reporter.report(identity, facts, memory, applied.news)
+        if not self._still_asking(memory, facts):
+            await self._reporter.report(identity, facts, memory, applied.news)
         return min(self._interval, decided.again_after or self._interval)
+
+    def _still_asking(self, memory: Memory, facts: Facts) -> bool:
+        """Whether a leader that has just begun had better wait for answers than write that it knows nothing."""
+        known = memory.status is not None and bool(memory.status.conditions)
+        if not known or not facts.verdict.accepted or facts.now - memory.since > SETTLE_SECONDS:
+            return False
+        silent = {pod.name for pod in facts.pods if pod.ready} - {item.report.member for item in facts.reports}
+        return facts.source is None or facts.target is None or bool(silent)
 
     def _forget(self, key: Key) -> None:
         self._prober.forget(key)

@@ -20,7 +20,7 @@ from outboxrelay.errors import Fault, InvalidInput
 from outboxrelay.manifests.config import credentials_hash
 from outboxrelay.manifests.deployment import wanted_replicas
 from outboxrelay.manifests.kinds import CHILD_KINDS, DEPLOYMENT
-from outboxrelay.manifests.ownership import owner_text, ownership
+from outboxrelay.manifests.ownership import Ownership, owner_text, ownership
 from outboxrelay.manifests.secrets import references
 
 SURVEY_SECONDS = 30.0
@@ -77,10 +77,14 @@ class Surveyor:
             memory.secrets = await read_secrets(self._objects, identity.namespace, references(manifest.spec))
         refusal = self._refusal(key, manifest, str(body["metadata"].get("creationTimestamp", "")), memory)
         looked_at, children = await self._children(key, identity, memory, due)
-        if due:
-            memory.surveyed_at = self._clock.monotonic() - SURVEY_SECONDS * 0.2 * self._clock.chance()
-            memory.surveyed_generation = identity.generation
         return self._observed(identity, manifest, refusal, memory, looked_at, children)
+
+    def done(self, observed: Observed, memory: Memory) -> None:
+        """Note that what this survey found was dealt with; otherwise the next look surveys everything again."""
+        ours = all(child.ownership in (Ownership.OURS, Ownership.ORPHAN) for child in observed.children.values())
+        if ours and len(observed.looked_at) == len(CHILD_KINDS):
+            memory.surveyed_at = self._clock.monotonic() - SURVEY_SECONDS * 0.2 * self._clock.chance()
+            memory.surveyed_generation = observed.identity.generation
 
     def _due(self, identity: RelayIdentity, memory: Memory) -> bool:
         changed = memory.surveyed_generation != identity.generation or memory.secrets is None
