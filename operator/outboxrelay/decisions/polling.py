@@ -21,4 +21,4 @@ def pause_after(policy: PollPolicy, rows: int, full: bool, pause_before: float, 
     if rows:
         return policy.shortest
     doubled = max(policy.shortest, pause_before * 2)
-    return min(policy.longest, doubled) * (0.9 + 0.1 * chance)
+    return max(policy.shortest, min(policy.longest, doubled) * (0.9 + 0.1 * chance))

@@ -1,0 +1,98 @@
+"""An outbox table in memory: satisfies RowSource and RowSettler, and passes the same contract as PostgreSQL's."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from outboxrelay.decisions.floor import Snapshot
+from outboxrelay.decisions.rows import KEY, ROW_ID, ReadRequest, Row
+from outboxrelay.errors import SourceFault
+
+
+def row(row_id: int, key: str | None = "k", payload: str | bytes | None = "{}", headers: str | None = None) -> Row:
+    """One row; what a test does not name is unremarkable."""
+    return (row_id, f"event-{row_id}", key, "Happened", payload, headers, 1_700_000_000_000 + row_id)
+
+
+class FakeSource:
+    """Rows by id. Set ``fault`` to make every call fail."""
+
+    def __init__(self, shards: int = 4, delay: float = 0.001) -> None:
+        self.rows: dict[int, Row] = {}
+        self.open_transactions: dict[int, int] = {}
+        """Row id drawn by a transaction that has not ended → its xid."""
+        self.next_xid = 100
+        self.fault: SourceFault | None = None
+        self.settle_fault: SourceFault | None = None
+        self.settled: list[int] = []
+        self.reads: list[ReadRequest] = []
+        self.opened = 0
+        self._shards = shards
+        self._delay = delay
+        self._connected = False
+
+    def insert(self, *rows: Row) -> None:
+        """Commit rows."""
+        self.next_xid += 1
+        for item in rows:
+            self.rows[item[ROW_ID]] = item
+            self.open_transactions.pop(item[ROW_ID], None)
+
+    def draw(self, row_id: int) -> None:
+        """A transaction drew ``row_id`` and is still open."""
+        self.open_transactions[row_id] = self.next_xid
+        self.next_xid += 1
+
+    def shard(self, item: Row) -> int:
+        """Any stable function of the key will do."""
+        key = item[KEY]
+        return (item[ROW_ID] if key is None else sum(key.encode())) % self._shards
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._answer()
+        if not self._connected:
+            self.opened += 1
+        self._connected = True
+
+    async def read(self, request: ReadRequest) -> list[Row]:
+        """As RowSource says."""
+        await self.open()
+        self.reads.append(request)
+        found = [
+            item
+            for row_id, item in sorted(self.rows.items())
+            if (request.floor is None or row_id >= request.floor)
+            and (request.shards is None or self.shard(item) in request.shards)
+            and row_id not in request.in_flight
+            and item[KEY] not in request.held_keys
+            and row_id not in request.held_rows
+        ]
+        return found[: request.limit]
+
+    async def read_rows(self, ids: Collection[int]) -> list[Row]:
+        """As RowSource says."""
+        await self.open()
+        return [self.rows[row_id] for row_id in sorted(ids) if row_id in self.rows]
+
+    async def snapshot(self) -> Snapshot:
+        """As RowSource says."""
+        await self.open()
+        return Snapshot(min(self.open_transactions.values(), default=self.next_xid), self.next_xid)
+
+    async def settle(self, ids: Sequence[int]) -> None:
+        """As RowSettler says."""
+        await self._answer()
+        if self.settle_fault:
+            raise self.settle_fault
+        for row_id in ids:
+            if self.rows.pop(row_id, None):
+                self.settled.append(row_id)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._connected = False
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(self._delay)
+        if self.fault:
+            raise self.fault

@@ -1,0 +1,33 @@
+"""From the headers column to Kafka headers."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outboxrelay.decisions.mapping import Unmappable, mapped_headers
+
+
+def test_texts_stay_as_they_are_and_scalars_become_json() -> None:
+    text = '{"a": "x", "b": null, "c": 1.10, "d": true, "e": false, "f": 12345678901234567890, "g": ""}'
+    assert mapped_headers(text) == [
+        ("a", "x"), ("b", None), ("c", "1.10"), ("d", "true"), ("e", "false"), ("f", "12345678901234567890"), ("g", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["[]", "[1]", '"x"', "1", "null", "true", '[["a", "b"]]'])
+def test_anything_but_an_object_cannot_be_mapped(text: str) -> None:
+    with pytest.raises(Unmappable, match="must hold a JSON object"):
+        mapped_headers(text)
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", '{"b": 1}', "[1]"])
+def test_a_nested_value_cannot_be_mapped_and_the_header_is_named(value: str) -> None:
+    with pytest.raises(Unmappable, match="header 'trace'"):
+        mapped_headers(f'{{"ok": "x", "trace": {value}}}')
+
+
+@given(st.dictionaries(st.text(), st.text() | st.none()))
+def test_any_object_of_texts_comes_through_whole(headers: dict[str, str | None]) -> None:
+    assert mapped_headers(json.dumps(headers)) == list(headers.items())
