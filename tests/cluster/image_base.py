@@ -12,17 +12,10 @@ from .progress import step
 
 _APT = Path("/etc/apt")
 _PACKAGES = "python3,python3-venv,ca-certificates,libstdc++6"
-# vfs copies the whole base for each layer of a build, so what no step of it uses is taken out.
+# The build copies the base at least once, so what no step of it uses is taken out.
 _UNUSED = (
-    *("usr/share/doc/*/*[!t]", "usr/share/locale", "usr/share/man", "usr/share/perl", "usr/share/info"),
-    *(
-        "usr/lib/*/perl",
-        "usr/lib/*/libperl*",
-        "usr/lib/*/gconv",
-        "var/cache/apt",
-        "var/lib/apt/lists",
-        "var/log",
-    ),
+    *("usr/share/doc/*/*[!t]", "usr/share/info", "usr/share/locale", "usr/share/man", "usr/share/perl"),
+    *("usr/lib/*/gconv", "usr/lib/*/libperl*", "usr/lib/*/perl", "var/cache/apt", "var/lib/apt/lists", "var/log"),
 )
 
 

@@ -46,9 +46,9 @@ def mounts(folder: Path) -> Iterator[str]:
 def _options() -> dict[str, str]:
     """What pip itself would use, in its order: the files from the machine's to the user's, then the environment."""
     home = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config"))
-    files = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", Path.home() / ".pip/pip.conf", home / "pip/pip.conf"]
+    files = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", home / "pip/pip.conf"]
     reader = configparser.RawConfigParser()
-    reader.read([*files, os.environ.get("PIP_CONFIG_FILE", os.devnull)], encoding="utf-8")
+    reader.read([*files, Path(os.environ.get("PIP_CONFIG_FILE", os.devnull))], encoding="utf-8")
     options: dict[str, str] = {}
     for section in ("global", "install"):
         if reader.has_section(section):
