@@ -1,7 +1,7 @@
 """Running work of one relay so that whatever happens in it stays with that relay: errors, bugs, and waiting."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,14 +19,14 @@ class Outcome(Generic[T]):
     timed_out: bool = False
 
 
-async def isolated(work: Coroutine[Any, Any, T], *, seconds: float, name: str) -> Outcome[T]:
+async def isolated(work: Callable[[], Coroutine[Any, Any, T]], *, seconds: float, name: str) -> Outcome[T]:
     """Run ``work`` for at most ``seconds``. Whatever it raises is returned; work that does not stop is left behind."""
-    task = asyncio.create_task(work, name=name)
+    task = asyncio.create_task(work(), name=name)
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
         if not done:
             task.cancel()
-            done, _ = await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+            await asyncio.wait({task}, timeout=CANCEL_SECONDS)
             return Outcome(timed_out=True)
     finally:
         if not task.done():

@@ -7,6 +7,7 @@ relay is woken when one of them means something new.
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -145,7 +146,9 @@ class Prober:
         self, key: Key, watched: _Watched, look: Callable[[Key, _Watched], Coroutine[Any, Any, bool]]
     ) -> None:
         while True:
-            outcome = await isolated(look(key, watched), seconds=2 * PROBE_SECONDS, name=f"{look.__name__} {key}")
+            outcome = await isolated(
+                partial(look, key, watched), seconds=2 * PROBE_SECONDS, name=f"{look.__name__} {key}"
+            )
             if outcome.error is not None:
                 log.error("probe_broken", namespace=key[0], relay=key[1], exc_info=outcome.error)
             elif outcome.value:
@@ -170,7 +173,7 @@ class Prober:
             keys=tuple(row.key for row in rows if row.key is not None),
             rows=tuple(row.row_id for row in rows if row.key is None),
         )
-        work = self._source.count(subject.spec, subject.secrets, exclusions, PROBE_SECONDS)
+        work = partial(self._source.count, subject.spec, subject.secrets, exclusions, PROBE_SECONDS)
         outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"count {key}")
         before, results.source = results.source, self._probe(outcome, "the database", Reason.TIMEOUT)
         counted = outcome.value
@@ -184,7 +187,7 @@ class Prober:
     async def _look_at_target(self, key: Key, watched: _Watched) -> bool:
         """Ask the brokers once; whether the answer means something new."""
         subject, results = watched.subject, watched.results
-        work = self._target.check(subject.spec, subject.secrets, PROBE_SECONDS)
+        work = partial(self._target.check, subject.spec, subject.secrets, PROBE_SECONDS)
         outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"check {key}")
         before, results.target = results.target, self._probe(outcome, "Kafka", Reason.BROKER_UNAVAILABLE)
         return _news(before, results.target)
@@ -194,7 +197,11 @@ class Prober:
         pods, results = dict(watched.pods), watched.results
         answers = await asyncio.gather(
             *(
-                isolated(self._reports.fetch(address, PROBE_SECONDS), seconds=PROBE_SECONDS + GRACE_SECONDS, name=name)
+                isolated(
+                    partial(self._reports.fetch, address, PROBE_SECONDS),
+                    seconds=PROBE_SECONDS + GRACE_SECONDS,
+                    name=name,
+                )
                 for name, address in pods.items()
             )
         )

@@ -7,6 +7,7 @@ fails is tried again with backoff and takes nothing from the others.
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -91,7 +92,7 @@ class WorkQueue:
         return [(key, when) for key, when in self._due.items() if key not in self._running]
 
     async def _run_one(self, key: Key) -> None:
-        outcome = await isolated(self._work(key), seconds=RUN_SECONDS, name=f"reconcile {key[0]}/{key[1]}")
+        outcome = await isolated(partial(self._work, key), seconds=RUN_SECONDS, name=f"reconcile {key[0]}/{key[1]}")
         self._running.pop(key, None)
         self._schedule(key, outcome)
         self._changed.set()

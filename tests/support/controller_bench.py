@@ -1,0 +1,140 @@
+"""The controller's parts put together over fakes, one look at a time."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from outboxrelay.api.report import RelayReport
+from outboxrelay.api.source import Database
+from outboxrelay.api.spec import OutboxRelaySpec
+from outboxrelay.controller.apply import Applier
+from outboxrelay.controller.claims import Claims
+from outboxrelay.controller.events import Events
+from outboxrelay.controller.prober import Prober
+from outboxrelay.controller.reconcile import Reconciler
+from outboxrelay.controller.relays import Relays
+from outboxrelay.controller.reporter import Reporter
+from outboxrelay.controller.survey import Surveyor
+from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.facts import Exclusions, TableCount
+from outboxrelay.manifests.kinds import DEPLOYMENT, RELAY, ResourceKind
+from tests.support.fake_kube import FakeKube
+from tests.support.moved_clock import MovedClock
+from tests.support.tasks import owned
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from outboxrelay.errors import Fault
+
+Secrets = Mapping[tuple[str, str], str]
+
+
+class FakeWorld:
+    """Databases, brokers and pods as a test wants them; satisfies the prober's ports."""
+
+    def __init__(self) -> None:
+        self.source_fault: Fault | None = None
+        self.target_fault: Fault | None = None
+        self.counted = TableCount(rows=0, exact=True, oldest_age=None)
+        self.reports: dict[str, RelayReport] = {}
+        self.asked_with: list[str] = []
+        self.exclusions: list[Exclusions] = []
+
+    def locate(self, database: Database, secrets: Secrets) -> tuple[tuple[tuple[str, int], ...], str]:
+        return ((next(iter(secrets.values())), 5432),), "shop"
+
+    async def count(
+        self, spec: OutboxRelaySpec, secrets: Secrets, exclusions: Exclusions, seconds: float
+    ) -> TableCount:
+        self.asked_with += secrets.values()
+        self.exclusions.append(exclusions)
+        if self.source_fault:
+            raise self.source_fault
+        return self.counted
+
+    async def check(self, spec: OutboxRelaySpec, secrets: Secrets, seconds: float) -> None:
+        if self.target_fault:
+            raise self.target_fault
+
+    async def fetch(self, address: str, seconds: float) -> RelayReport | None:
+        return self.reports.get(address)
+
+
+class FakeCache:
+    """Watched children that are never behind."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self._kube = kube
+        self.pod_bodies: list[dict[str, Any]] = []
+
+    def deployment(self, key: Key, name: str) -> dict[str, Any] | None:
+        return self._kube.objects.get((DEPLOYMENT.kind, key[0], name))
+
+    def pods(self, key: Key) -> list[dict[str, Any]]:
+        return self.pod_bodies
+
+    def remember(self, kind: ResourceKind, body: Mapping[str, Any]) -> None:
+        """Nothing is behind."""
+
+
+class Bench:
+    """A leader without its loops."""
+
+    def __init__(self, kube: FakeKube | None = None) -> None:
+        self.kube, self.clock, self.world, self.relays = kube or FakeKube(), MovedClock(), FakeWorld(), Relays()
+        self.cache = FakeCache(self.kube)
+        self.woken: list[Key] = []
+        claims = Claims(self.woken.append)
+        self.prober = Prober(
+            self.world, self.world, self.world, clock=self.clock, wake=self.woken.append, interval=0.001
+        )
+        self.reconciler = Reconciler(
+            self.relays,
+            self.cache,
+            Surveyor(self.kube, self.cache, claims, self.world, clock=self.clock, image="relay:1"),
+            Applier(self.kube, self.cache.remember, clock=self.clock),
+            self.prober,
+            Reporter(self.kube, Events(self.kube, clock=self.clock), clock=self.clock, interval=15),
+            claims,
+            clock=self.clock,
+            interval=5,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Bench"]:
+        """With the prober at work."""
+        async with owned(self.prober.run()):
+            yield self
+
+    def create(self, body: dict[str, Any]) -> Key:
+        """Somebody creates or changes an OutboxRelay."""
+        return self.relays.deliver("ADDED", self.kube.put(RELAY, body))
+
+    async def look(self, key: Key) -> float | None:
+        """One look."""
+        return await self.reconciler.reconcile(key)
+
+    async def pass_time(self, key: Key, seconds: float) -> None:
+        """Let time pass, and everybody be asked again."""
+        self.clock.move(seconds)
+        results = self.prober.results(key)
+
+        async def asked() -> bool:
+            probes = results.source, results.target, *results.reports.values()
+            return all(item is None or item.at == self.clock.monotonic() for item in probes)
+
+        await until(asked, "fresh answers", 5, every=0.002)
+
+    def condition(self, key: Key, name: str = "Ready") -> dict[str, Any]:
+        """A condition as it is written."""
+        status = self.kube.objects[RELAY.kind, key[0], key[1]].get("status", {})
+        return next((item for item in status.get("conditions", []) if item["type"] == name), {})
+
+    def status(self, key: Key) -> dict[str, Any]:
+        """status as it is written."""
+        found: dict[str, Any] = self.kube.objects[RELAY.kind, key[0], key[1]].get("status", {})
+        return found
+
+    def events(self) -> list[str]:
+        """Reasons of the Events, in order."""
+        return [body["reason"] for (kind, _, _), body in self.kube.objects.items() if kind == "Event"]

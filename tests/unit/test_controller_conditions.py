@@ -1,0 +1,197 @@
+"""Conditions: each fault shows its own reason and a message that names the cause, and nothing is guessed."""
+
+from typing import Any
+
+import pytest
+
+from outboxrelay.api.names import Reason
+from outboxrelay.api.report import Health
+from outboxrelay.decisions.conditions import NO_PROGRESS_SECONDS, STALE_SECONDS, conditions
+from outboxrelay.decisions.facts import Count, DeploymentFacts, Facts, Finding, PodFacts, PodReport, Probe, Verdict
+from tests.support.relay_bodies import report
+
+NOW = 1000.0
+RUNNING = DeploymentFacts(desired=1, replicas=1, ready=1, updated=1, settled=True)
+POD = PodFacts("orders-relay-1", "10.0.0.1", ready=True)
+
+
+def facts(**changes: Any) -> Facts:
+    """A relay that delivers."""
+    fields: dict[str, Any] = {
+        "now": NOW,
+        "state": "Running",
+        "wanted": 1,
+        "verdict": Verdict(),
+        "source": Probe(NOW - 1),
+        "target": Probe(NOW - 1),
+        "count": Count(NOW - 1, 10, True, 0.5),
+        "deployment": RUNNING,
+        "pods": (POD,),
+        "reports": (PodReport(NOW - 1, report(delivered=5)),),
+        "progress_at": NOW - 1,
+    }
+    return Facts(**(fields | changes))
+
+
+def found(**changes: Any) -> dict[str, Finding]:
+    return {item.type: item for item in conditions(facts(**changes))}
+
+
+def state(finding: Finding) -> tuple[str, str]:
+    return finding.status, finding.reason
+
+
+def ready(**changes: Any) -> tuple[str, str]:
+    return state(found(**changes)["Ready"])
+
+
+def test_a_relay_that_delivers_is_ready() -> None:
+    assert ready() == ("True", "Delivering")
+    assert {item.status for item in found().values()} == {"True"}
+
+
+def test_a_relay_with_an_empty_table_is_ready_and_idle() -> None:
+    assert ready(count=Count(NOW, 0, True, None)) == ("True", "Idle")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.INVALID_SPEC, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_MISSING, Reason.CONFLICTING_RELAY],
+)
+def test_a_relay_that_is_refused_says_why(reason: Reason) -> None:
+    result = found(verdict=Verdict(reason, "why"), source=None, target=None)
+    assert state(result["Accepted"]) == ("False", reason)
+    assert (state(result["Ready"]), result["Ready"].message) == (("False", reason), "why")
+
+
+@pytest.mark.parametrize("reason", [Reason.TABLE_NOT_FOUND, Reason.SCHEMA_MISMATCH, Reason.UNSUPPORTED_SERVER])
+def test_a_table_that_does_not_fit_is_the_specs_fault_not_the_connections(reason: Reason) -> None:
+    result = found(source=Probe(NOW, reason, "table public.outbox not found"), count=None)
+    assert state(result["Accepted"]) == ("False", reason)
+    assert state(result["SourceReachable"]) == ("True", "Connected")
+    assert result["Ready"].message == "table public.outbox not found"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.CONNECT_FAILED,
+        Reason.AUTHENTICATION_FAILED,
+        Reason.TLS_FAILED,
+        Reason.TIMEOUT,
+        Reason.READ_ONLY,
+        Reason.TOO_MANY_CONNECTIONS,
+        Reason.PERMISSION_DENIED,
+    ],
+)
+def test_a_database_that_cannot_be_used_shows_its_reason(reason: Reason) -> None:
+    result = found(source=Probe(NOW, reason, "db:5432: why"), reports=(), count=None)
+    assert state(result["SourceReachable"]) == ("False", reason)
+    assert (state(result["Ready"]), result["Ready"].message) == (("False", reason), "db:5432: why")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.BROKER_UNAVAILABLE, Reason.AUTHENTICATION_FAILED, Reason.TOPIC_NOT_FOUND, Reason.AUTHORIZATION_FAILED],
+)
+def test_brokers_that_cannot_be_used_show_their_reason_rather_than_what_follows_from_it(reason: Reason) -> None:
+    broken = PodReport(NOW, report(circuit="Open", target=Health(healthy=False, reason=reason)))
+    stuck = NOW - NO_PROGRESS_SECONDS - 60
+    assert ready(target=Probe(NOW, reason, "why"), reports=(broken,), progress_at=stuck) == ("False", reason)
+
+
+def test_a_failed_probe_says_that_running_pods_still_deliver() -> None:
+    result = found(source=Probe(NOW, Reason.AUTHENTICATION_FAILED, "role relay cannot log in"))
+    assert result["Ready"].message == "role relay cannot log in (pods that already run still deliver)"
+
+
+def test_what_only_a_pod_can_see_counts_too() -> None:
+    health = Health(healthy=False, reason="NotEnoughInSyncReplicas", message="2 needed, 1 there")
+    result = found(reports=(PodReport(NOW, report(target=health)),))
+    assert state(result["TargetReachable"]) == ("False", "NotEnoughInSyncReplicas")
+    assert "orders-relay-1: 2 needed, 1 there" in result["TargetReachable"].message
+
+
+@pytest.mark.parametrize(("field", "condition"), [("source", "SourceReachable"), ("target", "TargetReachable")])
+def test_an_old_answer_is_no_answer(field: str, condition: str) -> None:
+    result = found(**{field: Probe(NOW - STALE_SECONDS - 1)})
+    assert state(result[condition]) == ("Unknown", "ProbeStale")
+    assert state(result["Ready"]) == ("Unknown", "ProbeStale")
+
+
+def test_nothing_is_claimed_before_the_first_answer() -> None:
+    result = found(source=None, target=None, count=None, deployment=None, pods=(), reports=())
+    assert {name: item.status for name, item in result.items() if name != "Accepted"} == dict.fromkeys(
+        ("Ready", "SourceReachable", "TargetReachable", "Available", "Delivering"), "Unknown"
+    )
+
+
+def test_waiting_rows_that_do_not_move_are_noticed() -> None:
+    assert ready(progress_at=NOW - NO_PROGRESS_SECONDS + 1) == ("True", "Delivering")
+    assert ready(progress_at=NOW - NO_PROGRESS_SECONDS) == ("False", "NoProgress")
+
+
+def test_a_pod_that_backs_off_is_recovering() -> None:
+    assert ready(reports=(PodReport(NOW, report(circuit="Open")),)) == ("False", "Recovering")
+
+
+def test_pods_that_do_not_report_are_unknown_rather_than_dead() -> None:
+    assert state(found(reports=())["Delivering"]) == ("Unknown", "Pending")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state": "Paused"}, "Paused"),
+        ({"state": "Stopped", "wanted": 0}, "Stopped"),
+        ({"wanted": 0}, "Stopped"),
+    ],
+)
+def test_a_relay_that_was_asked_to_rest_is_not_ready_and_says_so(changes: dict[str, Any], reason: str) -> None:
+    assert ready(**changes) == ("False", reason)
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (Reason.CRASH_LOOPING, "the relay keeps ending with exit code 1"),
+        (Reason.IMAGE_PULL_FAILED, "image x cannot be pulled"),
+        (Reason.UNSCHEDULABLE, "no node fits"),
+    ],
+)
+def test_a_pod_that_cannot_run_shows_its_obstacle(problem: Reason, message: str) -> None:
+    deployment = DeploymentFacts(desired=1, replicas=1, ready=0, updated=1, settled=True)
+    pod = PodFacts("orders-relay-1", None, False, problem, message)
+    result = found(deployment=deployment, pods=(pod,), reports=())
+    assert state(result["Available"]) == ("False", problem)
+    assert message in result["Ready"].message
+
+
+def test_a_quota_that_keeps_pods_away_is_named() -> None:
+    refused = 'pods "x" is forbidden: exceeded quota: small, requested: pods=1'
+    deployment = DeploymentFacts(desired=1, replicas=0, ready=0, updated=0, settled=True, refused=refused)
+    assert ready(deployment=deployment, pods=()) == ("False", "QuotaExceeded")
+
+
+def test_a_stuck_rollout_is_shown_although_the_old_pods_go_on() -> None:
+    deployment = DeploymentFacts(desired=1, replicas=2, ready=1, updated=1, settled=True)
+    new = PodFacts("orders-relay-2", None, False, Reason.IMAGE_PULL_FAILED, "image x cannot be pulled")
+    result = found(deployment=deployment, pods=(POD, new))
+    assert state(result["Available"]) == ("False", "ImagePullFailed")
+    assert "1 of 1 pods are ready and go on" in result["Available"].message
+
+
+@pytest.mark.parametrize(
+    ("deployment", "expected"),
+    [
+        (DeploymentFacts(3, 3, 1, 3, True), ("True", "RollingOut")),
+        (DeploymentFacts(1, 1, 0, 1, True), ("False", "RollingOut")),
+        (DeploymentFacts(3, 3, 1, 3, True, overdue=True), ("False", "RollingOut")),
+        (DeploymentFacts(1, 2, 2, 1, True), ("True", "RollingOut")),
+        (RUNNING, ("True", "MinimumReplicasReady")),
+    ],
+)
+def test_a_rollout_counts_as_available_while_a_pod_is_ready(
+    deployment: DeploymentFacts, expected: tuple[str, str]
+) -> None:
+    assert state(found(deployment=deployment, wanted=deployment.desired)["Available"]) == expected

@@ -1,0 +1,142 @@
+"""Leading: one at a time, over quickly, and given up before anybody else may begin."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from outboxrelay.controller.leader import Leader, LeadershipLost
+from outboxrelay.decisions.leadership import LeaseRecord
+from outboxrelay.errors import ClusterFault
+from tests.support.moved_clock import MovedClock
+
+pytestmark = pytest.mark.looptime
+
+
+class FakeLease:
+    """A Lease with optimistic locking."""
+
+    def __init__(self) -> None:
+        self.record: LeaseRecord | None = None
+        self.down = False
+        self._version = 0
+
+    async def read(self) -> LeaseRecord | None:
+        self._check()
+        return self.record
+
+    async def write(
+        self, holder: str, duration: int, transitions: int, before: LeaseRecord | None
+    ) -> LeaseRecord | None:
+        self._check()
+        if (before.version if before else None) != (self.record.version if self.record else None):
+            return None
+        self._version += 1
+        self.record = LeaseRecord(holder, duration, transitions, f"t{self._version}", str(self._version))
+        return self.record
+
+    def holder(self) -> str:
+        return self.record.holder if self.record else ""
+
+    def _check(self) -> None:
+        if self.down:
+            raise ClusterFault(0, "NoAnswer", "away")
+
+
+class LoopClock(MovedClock):
+    """The loop's virtual time."""
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def candidate(lease: FakeLease, name: str) -> Leader:
+    return Leader(lease, name, clock=LoopClock(), connected=lambda: None)
+
+
+async def test_the_first_candidate_leads_and_the_second_stands_by() -> None:
+    lease = FakeLease()
+    first, second = candidate(lease, "a"), candidate(lease, "b")
+    assert await first.attempt()
+    assert not await second.attempt()
+
+
+async def test_a_leader_that_renews_is_never_displaced() -> None:
+    lease = FakeLease()
+    first, second = candidate(lease, "a"), candidate(lease, "b")
+    await first.acquire()
+    keeping, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
+    await asyncio.sleep(600)
+    assert lease.holder() == "a"
+    assert not keeping.done()
+    assert not waiting.done()
+    for task in (keeping, waiting):
+        task.cancel()
+
+
+async def test_a_dead_leader_is_replaced_after_15_seconds_and_not_before() -> None:
+    lease = FakeLease()
+    await candidate(lease, "a").acquire()
+    second = candidate(lease, "b")
+    begun = asyncio.get_running_loop().time()
+    await second.acquire()
+    assert 15 <= asyncio.get_running_loop().time() - begun <= 18
+    assert lease.record is not None
+    assert lease.record.transitions == 1
+
+
+async def test_a_released_lease_is_taken_at_the_next_look() -> None:
+    lease = FakeLease()
+    first, second = candidate(lease, "a"), candidate(lease, "b")
+    await first.acquire()
+    await first.release()
+    assert await second.attempt()
+
+
+async def test_a_leader_that_cannot_renew_stops_before_the_lease_runs_out() -> None:
+    lease = FakeLease()
+    first, second = candidate(lease, "a"), candidate(lease, "b")
+    await first.acquire()
+    begun = asyncio.get_running_loop().time()
+    assert not await second.attempt()
+    lease.down = True
+    with pytest.raises(LeadershipLost, match="10 s"):
+        await first.keep()
+    assert asyncio.get_running_loop().time() - begun < 13
+    lease.down = False
+    assert not await second.attempt()
+
+
+async def test_a_leader_outlives_an_api_server_that_is_away_for_a_moment() -> None:
+    lease = FakeLease()
+    first = candidate(lease, "a")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    await asyncio.sleep(5)
+    lease.down = True
+    await asyncio.sleep(6)
+    lease.down = False
+    await asyncio.sleep(60)
+    assert not keeping.done()
+    keeping.cancel()
+
+
+async def test_a_leader_whose_lease_was_taken_stops_at_once() -> None:
+    lease = FakeLease()
+    first = candidate(lease, "a")
+    await first.acquire()
+    assert lease.record is not None
+    lease.record = replace(lease.record, holder="b", renewed="x", version="99")
+    with pytest.raises(LeadershipLost, match="b leads"):
+        await first.keep()
+
+
+async def test_releasing_never_takes_the_lease_of_another() -> None:
+    lease = FakeLease()
+    first, second = candidate(lease, "a"), candidate(lease, "b")
+    await first.acquire()
+    assert lease.record is not None
+    lease.record = replace(lease.record, holder="", renewed="x", version="99")
+    await second.acquire()
+    await first.release()
+    assert lease.holder() == "b"
