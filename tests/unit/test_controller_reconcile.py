@@ -162,6 +162,20 @@ async def test_a_deployment_that_somebody_deletes_or_edits_is_restored_and_told(
         assert bench.events().count("DriftRepaired") == 2
 
 
+async def test_somebody_who_insists_is_not_fought_in_a_tight_loop() -> None:
+    async with Bench().running() as bench:
+        await delivering(bench)
+        bench.kube.calls.clear()
+        for second in range(60):
+            edited = {**bench.kube.objects[CHILD]}
+            edited["spec"] = {**edited["spec"], "replicas": 7 + second}
+            bench.kube.put(DEPLOYMENT, edited)
+            await bench.pass_time(KEY, 1)
+            await bench.look(KEY)
+        repairs = [call for call in bench.kube.calls if call[:2] == ("apply", "Deployment")]
+        assert 5 < len(repairs) <= 9
+
+
 async def test_what_was_added_to_a_deployment_by_others_is_left() -> None:
     async with Bench().running() as bench:
         await delivering(bench)

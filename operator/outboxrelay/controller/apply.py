@@ -22,6 +22,12 @@ log = structlog.get_logger(__name__)
 REFUSED_SECONDS = 120.0
 """How long an object that was refused is not sent again while it is the same."""
 
+FREE_REPAIRS = 5
+REPAIR_WINDOW_SECONDS = 60.0
+REPAIR_WAIT_SECONDS = 15.0
+"""After so many repairs within a minute somebody else insists: repair only so often, rather than replace pods in a
+loop."""
+
 
 class ObjectSink(Protocol):
     """Writes objects."""
@@ -54,6 +60,8 @@ class Applier:
         for step in plan.steps:
             if (held := self._refused(step, memory)) is not None:
                 return Applications(held, tuple(news))
+            if step.drift and self._fought(memory):
+                continue
             try:
                 live = await self._objects.apply(CHILD_KINDS[step.kind], step.body)
             except ClusterFault as fault:
@@ -72,6 +80,15 @@ class Applier:
         if held is None or held.digest != step.digest:
             return None
         return held.refusal if self._clock.monotonic() - held.at < REFUSED_SECONDS else None
+
+    def _fought(self, memory: Memory) -> bool:
+        """Whether this repair must wait, because the last ones did not last."""
+        now = self._clock.monotonic()
+        memory.repairs = [when for when in memory.repairs if now - when < REPAIR_WINDOW_SECONDS]
+        if len(memory.repairs) >= FREE_REPAIRS and now - memory.repairs[-1] < REPAIR_WAIT_SECONDS:
+            return True
+        memory.repairs.append(now)
+        return False
 
     def _settle(
         self, identity: RelayIdentity, observed: Observed, step: Step, live: dict[str, Any], memory: Memory

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -18,6 +19,7 @@ from outboxrelay.api.names import GROUP, PLURAL, VERSION
 
 Deliver = Callable[[str | None, Mapping[str, Any]], None]
 
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 STOP_SECONDS = 5.0
 RETRIES = (1, 1, 2, 3, *([5] * 10_000))
 """Seconds between attempts while the API server answers 5xx: days of it, never more than 5 s to come back."""
@@ -84,17 +86,30 @@ def _registry(deliver: Deliver) -> kopf.OperatorRegistry:
     @kopf.on.login(registry=registry)
     async def login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:
         by_file = kopf.login_with_kubeconfig(settings=settings) if os.environ.get("KUBECONFIG") else None
-        return (
-            by_file
-            or kopf.login_with_service_account(settings=settings)
-            or kopf.login_with_kubeconfig(settings=settings)
-        )
+        return by_file or service_account() or kopf.login_with_kubeconfig(settings=settings)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def changed(event: kopf.RawEvent, **_: Any) -> None:
         deliver(event["type"], event["object"])
 
     return registry
+
+
+def service_account(
+    folder: Path = SERVICE_ACCOUNT, environment: Mapping[str, str] = os.environ
+) -> kopf.ConnectionInfo | None:
+    """The pod's own identity, with the token as it is now.
+
+    kopf's own login asks for kubernetes.default.svc, and so for a DNS server; the address is in the environment.
+    """
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    token = folder / "token"
+    if not host or not token.exists():
+        return None
+    name = f"[{host}]" if ":" in host else host
+    return kopf.ConnectionInfo(
+        server=f"https://{name}:{port}", ca_path=str(folder / "ca.crt"), token=token.read_text().strip()
+    )
 
 
 def _settings() -> kopf.OperatorSettings:

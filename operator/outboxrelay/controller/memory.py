@@ -37,6 +37,8 @@ class Memory:
     surveyed_generation: int = -1
     applied: dict[str, Applied] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
+    repairs: list[float] = field(default_factory=list)
+    """When drift was repaired lately."""
     progress: Progress | None = None
     status: OutboxRelayStatus | None = None
     """As last written, or as found."""
