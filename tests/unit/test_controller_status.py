@@ -143,6 +143,7 @@ def test_conditions_of_another_version_are_read_as_far_as_they_are_known() -> No
             "failed to create typed patch object: .spec.template.spec.affinity.x: field not declared in schema",
             "InvalidSpec",
         ),
+        (500, "unable to convert unstructured object to apps/v1: quantities must match", "InvalidSpec"),
         (403, "exceeded quota: small", None),
     ],
 )
@@ -168,6 +169,7 @@ def test_refusals_name_fields_where_the_user_wrote_them() -> None:
     )
     assert user_path("spec.template.spec.containers[0].resources.limits: bad") == "spec.template.resources.limits: bad"
     assert user_path(".spec.template.spec.tolerations: bad") == "spec.template.tolerations: bad"
+    assert user_path("quantities must match '^([+-]'") == "spec.template.resources: quantities must match '^([+-]'"
 
 
 def test_rows_move_when_pods_deliver_or_fewer_wait() -> None:

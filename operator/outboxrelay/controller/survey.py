@@ -99,7 +99,7 @@ class Surveyor:
             hosts, database = self._locator.locate(manifest.spec.source.database, secrets.texts())
         except Fault as fault:
             self._claims.withdraw(key)
-            return Verdict(Reason(fault.reason), fault.message)
+            return Verdict(Reason.INVALID_SPEC, f"{fault.message}; correct the Secret")
         if wanted_replicas(manifest) == 0:
             self._claims.withdraw(key)
             return None

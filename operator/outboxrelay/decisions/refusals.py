@@ -17,7 +17,7 @@ SCHEMA_WORDS = (
     "failed to create typed patch object",
     "field not declared in schema",
     "unknown field",
-    "cannot restore",
+    "unable to convert unstructured object",
 )
 """Server-side apply says this, under several HTTP statuses, of a value that does not fit the child's schema."""
 
@@ -46,4 +46,8 @@ def user_path(message: str) -> str:
     """``message`` with the paths of the Deployment turned into those of the OutboxRelay."""
     for pattern, path in PATHS:
         message = pattern.sub(path, message)
-    return message
+    if "spec.template" in message:
+        return message
+    # Of a value that cannot even be read, Kubernetes says only what it should look like.
+    place = "spec.template.resources" if "quantities must match" in message else "spec.template"
+    return f"{place}: {message}"
