@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support.oracle import Oracle
-from tests.support.relay_line import RelayLine, relay_line
+from tests.support.relay_line import RelayLine, judged, relay_line
 
 pytestmark = pytest.mark.needs_services
 
@@ -36,7 +37,7 @@ async def test_late_commits_rollbacks_and_bursts_arrive_in_order_and_leave_an_em
         await oracle.writer.bulk(10_000)
         await oracle.writer.write(1_000, late_share=0.3, rollback_share=0.3, hold=0.05)
         await oracle.writer.late_commits(60)
-        result = await oracle.verdict()
+        result = await judged(oracle, line)
     assert result.passed, result.report()
     assert result.duplicates == 0
     await line.emptied()
@@ -65,7 +66,7 @@ async def test_nothing_is_lost_or_inverted_when_one_of_three_relays_dies(
                 )
             goal = 0.9
             assert await oracle.delivered(goal)
-        result = await oracle.verdict()
+        result = await judged(oracle, line)
     assert result.passed, result.report()
     await line.emptied()
 
@@ -84,7 +85,7 @@ async def test_three_relays_share_fairly_and_take_over_from_one_that_leaves(line
             assert await asyncio.to_thread(relays[1].stop) == 0
             for relay in (relays[0], relays[2]):
                 await asyncio.to_thread(relay.wait, lambda report: len(report["shards"]["owned"]) == 8, 30)
-        result = await oracle.verdict()
+        result = await judged(oracle, line)
     assert result.passed, result.report()
     assert result.duplicates == 0
 
@@ -102,11 +103,13 @@ async def test_a_relay_goes_on_after_the_database_ended_its_sessions(line: Relay
                     kind,
                 )
                 before = len(oracle.consumer.ids)
-                await asyncio.to_thread(
-                    oracle.consumer.wait_until, lambda before=before: len(oracle.consumer.ids) > before + 100, 30
-                )
-        result = await oracle.verdict()
+                await asyncio.to_thread(oracle.consumer.wait_until, partial(_more_than, oracle, before + 100), 30)
+        result = await judged(oracle, line)
     assert result.passed, result.report()
+
+
+def _more_than(oracle: Oracle, count: int) -> bool:
+    return len(oracle.consumer.ids) > count
 
 
 def cluster(*arguments: str) -> None:
@@ -131,6 +134,6 @@ async def test_a_broker_that_freezes_opens_the_circuit_and_nothing_is_lost(line:
             assert report["target"]["reason"] == "BrokerUnavailable"
             assert report["ready"] is True
             await asyncio.to_thread(relay.wait, lambda report: report["target"]["healthy"], 60)
-        result = await oracle.verdict()
+        result = await judged(oracle, line)
     assert result.passed, result.report()
     await line.emptied()

@@ -1,17 +1,23 @@
 """Advisory locks in memory: sessions of one FakeLocks see each other as members of one relay do."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from outboxrelay.decisions.sharding import MEMBER_BASE, Holding
-from outboxrelay.errors import SourceFault
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from outboxrelay.errors import SourceFault
 
 
 class FakeLocks:
     """The lock table of one database: slot → session."""
 
     def __init__(self) -> None:
-        self.holders: dict[int, "FakeControl"] = {}
+        self.holders: dict[int, FakeControl] = {}
 
 
 class FakeControl:
@@ -38,8 +44,7 @@ class FakeControl:
     async def try_lock(self, slots: Collection[int]) -> frozenset[int]:
         """As ControlSession says."""
         await self._answer()
-        taken = frozenset(slot for slot in slots if self._locks.holders.setdefault(slot, self) is self)
-        return taken
+        return frozenset(slot for slot in slots if self._locks.holders.setdefault(slot, self) is self)
 
     async def unlock(self, slots: Collection[int]) -> None:
         """As ControlSession says."""

@@ -1,11 +1,17 @@
 """An outbox table in memory: satisfies RowSource and RowSettler, and passes the same contract as PostgreSQL's."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from outboxrelay.decisions.floor import Snapshot
 from outboxrelay.decisions.rows import KEY, ROW_ID, ReadRequest, Row
-from outboxrelay.errors import SourceFault
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from outboxrelay.errors import SourceFault
 
 
 def row(row_id: int, key: str | None = "k", payload: str | bytes | None = "{}", headers: str | None = None) -> Row:

@@ -13,6 +13,7 @@ import asyncpg
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from .oracle import Oracle, Verdict, verdict
 from .relay_process import RelayProcess, manifest
 
 FAST_RETRY = {"initialBackoffMilliseconds": 100, "maxBackoffSeconds": 2}
@@ -52,6 +53,14 @@ class RelayLine:
         async with asyncio.timeout(seconds):
             while await self.pending(table) > rows:
                 await asyncio.sleep(0.05)
+
+
+async def judged(oracle: Oracle, line: RelayLine, seconds: float = 60) -> Verdict:
+    """The verdict when all that was committed has arrived and the table is empty, or after ``seconds``."""
+    wanted = {event.event_id for event in oracle.writer.committed}
+    if await asyncio.to_thread(oracle.consumer.wait_for, wanted, seconds):
+        await line.emptied(oracle.writer.table.name)
+    return verdict(oracle.writer.committed, list(oracle.consumer.arrived), frozenset())
 
 
 @asynccontextmanager
