@@ -95,7 +95,7 @@ async def test_specs_that_cannot_be_carried_out_say_where_and_touch_no_other_rel
 def complaint(name: str, points_at: str, found: dict[str, Object]) -> str:
     """What is wrong with how a broken relay is shown."""
     conditions = found[name].get("status", {}).get("conditions", [])
-    accepted = next((item for item in conditions if item["type"] == "Accepted"), {})
+    accepted: Object = next((item for item in conditions if item["type"] == "Accepted"), {})
     right = (accepted.get("status"), accepted.get("reason")) == ("False", "InvalidSpec")
     return "" if right and points_at in accepted["message"] else f"{name}: {accepted} does not point at {points_at}"
 
