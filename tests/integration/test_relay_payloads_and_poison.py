@@ -90,7 +90,7 @@ async def test_mapped_headers_come_first_and_a_table_may_have_any_shape(line: Re
     found = await records(line, 2)
     assert [record.value() for record in found] == [b"x", b"z"]
     assert found[0].headers() == [
-        ("id", b"mine"), ("n", b"1.50"), ("none", None), ("trace", b"t"), ("id", b"7"), ("sequence", b"7"),
+        ("n", b"1.50"), ("id", b"mine"), ("none", None), ("trace", b"t"), ("id", b"7"), ("sequence", b"7"),
     ]  # fmt: skip
     report = await asyncio.to_thread(relay.wait, lambda report: report["held"]["keys"] == 2, 30)
     assert [(row["rowId"], row["reason"]) for row in report["held"]["rows"]] == [

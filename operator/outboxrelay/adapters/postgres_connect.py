@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from outboxrelay.adapters.credentials import Credentials
-from outboxrelay.adapters.postgres_errors import translate
+from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, translate
 from outboxrelay.adapters.postgres_uri import parse_uri
 from outboxrelay.api.names import Reason
 from outboxrelay.api.references import SecretKeyReference
@@ -95,7 +95,7 @@ async def connect(settings: ConnectSettings, *, application_name: str, statement
                 target_session_attrs="read-write" if len(settings.hosts) > 1 else "any",
                 server_settings={"application_name": application_name[:63]},
             )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except CLIENT_ERRORS as error:
         fault = translate(error)
         if fault is None:
             raise

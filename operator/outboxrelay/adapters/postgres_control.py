@@ -13,7 +13,7 @@ import asyncpg
 
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.postgres_connect import connect, resolve
-from outboxrelay.adapters.postgres_errors import translate
+from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, translate
 from outboxrelay.adapters.postgres_statements import sql
 from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database
@@ -100,7 +100,7 @@ class PostgresControl:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except CLIENT_ERRORS:
             connection.terminate()
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -109,7 +109,7 @@ class PostgresControl:
             raise SourceFault(Reason.CONNECT_FAILED, "the control session was lost")
         try:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except CLIENT_ERRORS as error:
             fault = translate(error)
             if fault is None:
                 raise

@@ -27,6 +27,9 @@ STATES: tuple[tuple[str, Reason], ...] = (
 )
 """SQLSTATE prefixes, the first that fits decides."""
 
+CLIENT_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""Everything that asyncpg raises; what of it is a fault, ``translate`` says."""
+
 LOST_INTERFACE = ("closed", "terminat", "released")
 """What asyncpg's InterfaceError says of a connection that is gone; any other one is misuse, so a bug."""
 
@@ -42,6 +45,9 @@ def translate(error: BaseException) -> SourceFault | None:
     if isinstance(error, asyncpg.InterfaceError):
         lost = any(word in str(error) for word in LOST_INTERFACE)
         return SourceFault(Reason.CONNECT_FAILED, "the connection was lost") if lost else None
+    if isinstance(error, asyncpg.InternalClientError):
+        # asyncpg says so when the server ended an idle connection and a statement follows before it noticed.
+        return SourceFault(Reason.CONNECT_FAILED, "the connection was lost")
     return _way(error)
 
 
