@@ -1,0 +1,129 @@
+"""What the pump rests on, asked of the fake table and of PostgreSQL alike."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from outboxrelay.adapters.credentials import MappingCredentials
+from outboxrelay.adapters.postgres_source import PostgresSettler, PostgresSource
+from outboxrelay.api.source import Source
+from outboxrelay.decisions.rows import ReadRequest, Row
+from tests.support.fake_source import FakeSource, row
+
+pytestmark = pytest.mark.needs_services
+
+SHARDS = 4
+Insert = Callable[[list[Row]], Awaitable[None]]
+
+
+class Table:
+    """One implementation and a way to fill it."""
+
+    def __init__(self, source: Any, settler: Any, insert: Insert) -> None:
+        self.source, self.settler, self.insert = source, settler, insert
+
+    async def ids(self, **fields: Any) -> list[int]:
+        """Ids of one read."""
+        request: dict[str, Any] = {"limit": 100, "floor": None, "shards": None, "in_flight": [], "held_keys": [], "held_rows": []}
+        return [found[0] for found in await self.source.read(ReadRequest(**{**request, **fields}))]
+
+
+async def real(mark: bool) -> AsyncIterator[Table]:
+    base, name = os.environ["OUTBOXRELAY_POSTGRES_URI"], f"contract_{uuid.uuid4().hex[:8]}"
+    admin = await asyncpg.connect(base)
+    await admin.execute(f"CREATE DATABASE {name}")
+    uri = base.replace("/postgres?", f"/{name}?")
+    database = await asyncpg.connect(uri)
+    await database.execute(
+        "CREATE TABLE outbox (id bigint PRIMARY KEY, event_id text, aggregate_id text, event_type text, payload text, "
+        "headers json, created_at timestamptz, delivered_at timestamptz)"
+    )
+    spec = Source.model_validate(
+        {
+            "database": {"uriSecretRef": {"name": "db", "key": "uri"}},
+            "table": {
+                "name": "outbox", "columns": {"headers": "headers"}, "afterDelivery": "Mark" if mark else "Delete",
+            },
+        }
+    )  # fmt: skip
+    credentials = MappingCredentials({("db", "uri"): uri})
+    source = PostgresSource(spec, SHARDS, credentials, "contract read")
+    settler = PostgresSettler(spec, SHARDS, credentials, "contract settle")
+
+    async def insert(rows: list[Row]) -> None:
+        await database.executemany(
+            "INSERT INTO outbox VALUES ($1, $2, $3, $4, $5, $6::text::json, to_timestamp($7::bigint / 1000.0))", rows
+        )
+
+    yield Table(source, settler, insert)
+    await source.close()
+    await settler.close()
+    await database.close()
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+async def fake() -> AsyncIterator[Table]:
+    source = FakeSource(SHARDS)
+
+    async def insert(rows: list[Row]) -> None:
+        source.insert(*rows)
+
+    yield Table(source, source, insert)
+
+
+@pytest.fixture(params=["fake", "PostgreSQL, Delete", "PostgreSQL, Mark"])
+async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
+    made = fake() if request.param == "fake" else real("Mark" in request.param)
+    async for found in made:
+        yield found
+
+
+async def test_rows_come_whole_in_the_order_of_their_ids_up_to_the_limit(table: Table) -> None:
+    rows = [row(3, "b", "three"), row(1, "a", "one", '{"h": "x"}'), row(2, None, "two")]
+    await table.insert(rows)
+    request = ReadRequest(limit=2, floor=None, shards=None, in_flight=[], held_keys=[], held_rows=[])
+    found = await table.source.read(request)
+    assert [tuple(item) for item in found] == [rows[1], rows[2]]
+
+
+async def test_what_is_in_flight_held_or_below_the_floor_is_left_out(table: Table) -> None:
+    await table.insert([row(1, "a"), row(2, "b"), row(3, None), row(4, None), row(5, "a"), row(6, "c")])
+    assert await table.ids() == [1, 2, 3, 4, 5, 6]
+    assert await table.ids(floor=4) == [4, 5, 6]
+    assert await table.ids(in_flight=[1, 4]) == [2, 3, 5, 6]
+    assert await table.ids(held_keys=["a", "c"]) == [2, 3, 4]
+    assert await table.ids(held_rows=[3]) == [1, 2, 4, 5, 6]
+    assert await table.ids(floor=2, in_flight=[2], held_keys=["c"], held_rows=[4]) == [3, 5]
+
+
+async def test_the_shards_part_the_rows_and_keep_each_key_together(table: Table) -> None:
+    await table.insert([row(i, None if i % 5 == 0 else f"key {i % 7}") for i in range(1, 101)])
+    parts = [await table.ids(shards=(shard,)) for shard in range(SHARDS)]
+    assert sorted(i for part in parts for i in part) == list(range(1, 101))
+    for key in range(7):
+        wanted = {i for i in range(1, 101) if i % 7 == key and i % 5}
+        assert sum(1 for part in parts if wanted & set(part)) == 1
+    assert sum(1 for part in parts if part) > 1
+    assert await table.ids(shards=(0, 1)) == sorted(parts[0] + parts[1])
+
+
+async def test_settled_rows_are_pending_no_more_and_settling_again_changes_nothing(table: Table) -> None:
+    await table.insert([row(i) for i in range(1, 6)])
+    await table.settler.settle([2, 4, 99])
+    await table.settler.settle([2, 4])
+    assert await table.ids() == [1, 3, 5]
+    assert [item[0] for item in await table.source.read_rows([1, 2, 5, 99])] == [1, 5]
+
+
+async def test_a_closed_source_connects_again_when_it_is_asked(table: Table) -> None:
+    await table.insert([row(1)])
+    await table.source.open()
+    await table.source.close()
+    assert await table.ids() == [1]
+    snapshot = await table.source.snapshot()
+    assert snapshot.xmin <= snapshot.xmax
