@@ -46,7 +46,8 @@ class Consumer:
         self._thread = threading.Thread(target=self._run, name=f"oracle consumer {topic}", daemon=True)
 
     def __enter__(self) -> Self:
-        self._client = Client(self._settings)
+        # One client reads, another asks for offsets: asked beside a poll in another thread, librdkafka never answers.
+        self._client, self._asker = Client(self._settings), Client(self._settings)
         self._start = self._starts()
         self._position = dict(self._start)
         self._thread.start()
@@ -55,6 +56,7 @@ class Consumer:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(30)
+        self._asker.close()
 
     def wait_until(self, condition: Callable[[], bool], deadline: float, every: float = 0.1) -> bool:
         """Whether ``condition`` came true within ``deadline`` seconds; raises when the consumer died."""
@@ -99,13 +101,13 @@ class Consumer:
         return {n: high for n, (_, high) in self._watermarks(list(self._start)).items()}
 
     def _partitions(self) -> list[int]:
-        found = self._client.list_topics(self.topic, timeout=10).topics[self.topic]
+        found = self._asker.list_topics(self.topic, timeout=10).topics[self.topic]
         if found.error is not None:
             raise KafkaException(found.error)
         return sorted(found.partitions)
 
     def _watermarks(self, partitions: list[int]) -> dict[int, tuple[int, int]]:
-        return {n: self._client.get_watermark_offsets(TopicPartition(self.topic, n), timeout=10) for n in partitions}
+        return {n: self._asker.get_watermark_offsets(TopicPartition(self.topic, n), timeout=10) for n in partitions}
 
     def _run(self) -> None:
         try:
