@@ -107,7 +107,18 @@ class Consumer:
         return sorted(found.partitions)
 
     def _watermarks(self, partitions: list[int]) -> dict[int, tuple[int, int]]:
-        return {n: self._asker.get_watermark_offsets(TopicPartition(self.topic, n), timeout=10) for n in partitions}
+        return {n: self._watermark(n) for n in partitions}
+
+    def _watermark(self, partition: int) -> tuple[int, int]:
+        """The first and the next offset; asked again while a new topic, or a broker that is back, settles."""
+        end = time.monotonic() + 20
+        while True:
+            try:
+                return self._asker.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=5)
+            except KafkaException:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     def _run(self) -> None:
         try:
