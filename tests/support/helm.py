@@ -1,4 +1,4 @@
-"""The real helm, as users run it."""
+"""The real helm and kubectl for tests that wait for nothing else, as users run them."""
 
 import json
 import os
@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import Any
 
 CHART = Path(__file__).parents[2] / "charts/outbox-relay-operator"
+
+
+def kubectl(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run it, whatever comes of it."""
+    context = os.environ.get("OUTBOXRELAY_CONTEXT")
+    command = ["kubectl", *(["--context", context] if context else []), "--request-timeout=20s", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=90)
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
