@@ -28,6 +28,9 @@ PROBE_SECONDS = 3.0
 GRACE_SECONDS = 0.5
 """An adapter keeps to PROBE_SECONDS itself and says what did not answer; this is for one that does not."""
 
+DOUBT_SECONDS = 1.0
+"""A database that was well and then once did not answer in time is asked again after this, before it counts."""
+
 SecretTexts = Mapping[tuple[str, str], str]
 
 
@@ -84,6 +87,8 @@ class _Watched:
     pods: dict[str, str] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     prompt: asyncio.Event = field(default_factory=asyncio.Event)
+    in_doubt: bool = False
+    """Whether the database's last silence has not been counted yet."""
 
 
 class Prober:
@@ -153,13 +158,14 @@ class Prober:
                 log.error("probe_broken", namespace=key[0], relay=key[1], exc_info=outcome.error)
             elif outcome.value:
                 self._wake(key)
-            await self._pause(watched)
+            doubtful = watched.in_doubt and look == self._look_at_source
+            await self._pause(watched, DOUBT_SECONDS if doubtful else self._interval)
 
-    async def _pause(self, watched: _Watched) -> None:
+    async def _pause(self, watched: _Watched, seconds: float) -> None:
         """Wait for the next turn, jittered so that relays spread; at once where the subject changed."""
         watched.prompt.clear()
         try:
-            async with asyncio.timeout(self._interval * (0.85 + 0.3 * self._clock.chance())):
+            async with asyncio.timeout(seconds * (0.85 + 0.3 * self._clock.chance())):
                 await watched.prompt.wait()
         except TimeoutError:
             return
@@ -175,14 +181,20 @@ class Prober:
         )
         work = partial(self._source.count, subject.spec, subject.secrets, exclusions, PROBE_SECONDS)
         outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"count {key}")
-        before, results.source = results.source, self._probe(outcome, "the database", Reason.TIMEOUT)
+        before, found = results.source, self._probe(outcome, "the database", Reason.TIMEOUT)
+        silent = found.reason is Reason.TIMEOUT and before is not None and before.healthy
+        if silent and not watched.in_doubt:
+            watched.in_doubt = True
+            return False
+        watched.in_doubt = False
+        results.source = found
         counted = outcome.value
         if counted is None:
-            return _news(before, results.source)
+            return _news(before, found)
         first = results.count is None
         empty = results.count is not None and results.count.rows == 0
         results.count = Count(self._clock.monotonic(), counted.rows, counted.exact, counted.oldest_age)
-        return first or empty != (counted.rows == 0) or _news(before, results.source)
+        return first or empty != (counted.rows == 0) or _news(before, found)
 
     async def _look_at_target(self, key: Key, watched: _Watched) -> bool:
         """Ask the brokers once; whether the answer means something new."""

@@ -1,0 +1,173 @@
+"""Probing: what hangs or breaks for one relay stays there, and one silence is not yet an outage."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from outboxrelay.api.names import Reason
+from outboxrelay.api.report import RelayReport
+from outboxrelay.api.spec import OutboxRelaySpec
+from outboxrelay.controller.prober import Prober, SecretTexts, Subject
+from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.facts import Exclusions, TableCount
+from tests.support.moved_clock import MovedClock
+from tests.support.relay_bodies import manifest, report
+from tests.support.tasks import owned
+
+pytestmark = pytest.mark.looptime
+
+A, B = ("shop", "a"), ("shop", "b")
+NOTHING = TableCount(0, True, None)
+
+
+class LoopClock(MovedClock):
+    """The loop's virtual time."""
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class World:
+    """Databases that behave by the relay's table, brokers that are well, pods by address."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Callable[[], Any]] = {}
+        self.asked: dict[str, list[float]] = {}
+
+    async def count(
+        self, spec: OutboxRelaySpec, secrets: SecretTexts, exclusions: Exclusions, seconds: float
+    ) -> TableCount:
+        table = spec.source.table.name
+        self.asked.setdefault(table, []).append(asyncio.get_running_loop().time())
+        await self.tables.get(table, nothing)()
+        return NOTHING
+
+    async def check(self, spec: OutboxRelaySpec, secrets: SecretTexts, seconds: float) -> None:
+        await asyncio.sleep(0.01)
+
+    async def fetch(self, address: str, seconds: float) -> RelayReport | None:
+        await hang() if address == "10.0.0.9" else await nothing()
+        return report(member=address, uid="stranger" if address == "10.0.0.2" else "uid")
+
+
+async def nothing() -> None:
+    await asyncio.sleep(0.01)
+
+
+async def hang() -> None:
+    await asyncio.sleep(1e6)
+
+
+async def hang_and_ignore_being_cancelled() -> None:
+    for _ in range(3):
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            continue
+
+
+async def broken() -> None:
+    raise KeyError("bug")
+
+
+def subject(table: str) -> Subject:
+    return Subject("uid", manifest(source={"table": {"name": table}}).spec, {("orders-db", "uri"): "x"})
+
+
+@asynccontextmanager
+async def probing(world: World, woken: list[Key]) -> AsyncIterator[Prober]:
+    prober = Prober(world, world, world, clock=LoopClock(), wake=woken.append, interval=5)
+    async with owned(prober.run()):
+        yield prober
+
+
+@pytest.mark.parametrize("trouble", [hang, hang_and_ignore_being_cancelled, broken])
+async def test_a_database_that_hangs_or_brings_out_a_bug_costs_other_relays_nothing(trouble: Callable[[], Any]) -> None:
+    world = World()
+    world.tables["a"] = trouble
+    async with probing(world, []) as prober:
+        prober.watch(A, subject("a"), {})
+        prober.watch(B, subject("b"), {})
+        await asyncio.sleep(60)
+        healthy = prober.results(B).source
+        assert healthy is not None
+        assert healthy.healthy
+        assert max(after - before for before, after in zip(world.asked["b"], world.asked["b"][1:], strict=False)) < 6
+        sick = prober.results(A).source
+        assert sick is not None
+        assert sick.reason in (Reason.TIMEOUT, Reason.PROBE_STALE)
+    # What does not let itself be cancelled ends at last.
+    await asyncio.sleep(1000)
+
+
+async def test_a_database_that_hangs_does_not_keep_its_own_relays_brokers_from_being_asked() -> None:
+    world = World()
+    world.tables["a"] = hang
+    async with probing(world, []) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(60)
+        target = prober.results(A).target
+        assert target is not None
+        assert asyncio.get_running_loop().time() - target.at < 6
+
+
+async def test_one_silence_of_a_database_that_was_well_is_asked_about_again_before_it_counts() -> None:
+    world, woken = World(), list[Key]()
+    async with probing(world, woken) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(1)
+        silences = iter([hang, nothing])
+        world.tables["a"] = lambda: next(silences, nothing)()
+        await asyncio.sleep(20)
+        probe = prober.results(A).source
+        assert probe is not None
+        assert probe.healthy
+        world.tables["a"] = hang
+        begun = asyncio.get_running_loop().time()
+        while (probe := prober.results(A).source) is None or probe.healthy:
+            await asyncio.sleep(0.1)
+        assert asyncio.get_running_loop().time() - begun < 15
+
+
+async def test_a_pod_that_does_not_answer_costs_the_others_nothing_and_strangers_are_not_believed() -> None:
+    async with probing(World(), []) as prober:
+        prober.watch(A, subject("a"), {"one": "10.0.0.1", "stranger": "10.0.0.2", "hung": "10.0.0.9"})
+        await asyncio.sleep(30)
+        assert set(prober.results(A).reports) == {"one"}
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(10)
+        assert prober.results(A).reports == {}
+
+
+async def test_new_credentials_are_tried_at_once() -> None:
+    world = World()
+    async with probing(world, []) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(1)
+        prober.watch(A, subject("b"), {})
+        await asyncio.sleep(0.5)
+        assert len(world.asked["b"]) == 1
+
+
+async def test_a_relay_is_woken_by_what_means_something_new_and_by_nothing_else() -> None:
+    world, woken = World(), list[Key]()
+    async with probing(world, woken) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(1)
+        first = len(woken)
+        assert first > 0
+        await asyncio.sleep(60)
+        assert len(woken) == first
+
+
+async def test_forgotten_relays_are_asked_about_no_more() -> None:
+    world = World()
+    async with probing(world, []) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(1)
+        prober.forget(A)
+        await asyncio.sleep(60)
+        assert len(world.asked["a"]) == 1
