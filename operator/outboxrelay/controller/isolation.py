@@ -22,6 +22,7 @@ class Outcome(Generic[T]):
 async def isolated(work: Callable[[], Coroutine[Any, Any, T]], *, seconds: float, name: str) -> Outcome[T]:
     """Run ``work`` for at most ``seconds``. Whatever it raises is returned; work that does not stop is left behind."""
     task = asyncio.create_task(work(), name=name)
+    task.add_done_callback(_seen)
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
         if not done:
@@ -35,3 +36,9 @@ async def isolated(work: Callable[[], Coroutine[Any, Any, T]], *, seconds: float
         return Outcome(timed_out=True)
     error = task.exception()
     return Outcome(error=error) if error is not None else Outcome(value=task.result())
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Take note of an error that comes when nobody waits any more."""
+    if not task.cancelled():
+        task.exception()
