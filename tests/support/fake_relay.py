@@ -134,4 +134,4 @@ class FakeRelay:
         async with asyncio.timeout(seconds):
             while not condition():
                 assert not self.task.done(), self.task
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)

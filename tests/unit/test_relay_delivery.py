@@ -145,8 +145,8 @@ async def test_a_held_row_is_tried_after_one_minute_then_ever_more_rarely() -> N
         assert len(relay.publisher.batches) == 1
         await asyncio.sleep(5)
         assert len(relay.publisher.batches) == 2
-        await asyncio.sleep(3600)
-        assert 7 <= len(relay.publisher.batches) <= 9
+        await asyncio.sleep(1800)
+        assert 5 <= len(relay.publisher.batches) <= 7
         assert relay.report.held.rows[0].attempts == len(relay.publisher.batches)
 
 
@@ -228,7 +228,7 @@ async def test_a_paused_relay_is_ready_owns_nothing_and_reads_nothing() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_whatever_fails_and_whenever_no_row_is_lost_and_no_key_is_inverted(seed: int) -> None:
     import looptime
 
