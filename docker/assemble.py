@@ -22,7 +22,7 @@ LEFT_OUT = {
     *("ensurepip", "lib2to3", "distutils", "pydoc_data", "venv"),
 }
 LEFT_OUT_PATTERN = re.compile(
-    r"config-3.*|libpython.*\.a|Activate\.ps1|activate(\..*)?|.*\.pyi|.*\.pyx|.*\.pxd|.*\.[ch]"
+    r"config-3.*|_tkinter\..*|libpython.*\.a|Activate\.ps1|activate(\..*)?|.*\.pyi|.*\.pyx|.*\.pxd|.*\.[ch]"
 )
 # 70 MB of source that a generator wrote; only the compiled form of it stays.
 GENERATED = ("api", "models")

@@ -7,18 +7,21 @@ import argparse
 import fcntl
 import hashlib
 import os
+import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import image_base, image_pip, image_store, images, progress
+from . import image_base, image_pip, image_store, images, paths, progress
 from .failures import ClusterError
 from .progress import step
 
 _PROJECT = Path(__file__).parents[2]
 _ARCHIVES_KEPT = 3
+_SETTINGS = r"PATH|HOME|XDG_.*|PIP_.*|OUTBOXRELAY_.*|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|(?i:(https?|no)_proxy)"
 
 
 def main(arguments: list[str]) -> int:
@@ -28,6 +31,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--print-size", action="store_true", help="print the image's size before its reference")
     options = parser.parse_args(arguments)
     try:
+        _become_root(arguments)
         name, archive = ensure()
         if not options.no_load and not images.has(name):
             with step(f"loading {name}", "about 5 s"):
@@ -41,10 +45,23 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _become_root(arguments: list[str]) -> None:
+    """Return as root, or start this command again as root in the place of this process."""
+    if os.geteuid() == 0:
+        return
+    if shutil.which("sudo") is None:
+        raise ClusterError("building the image makes mounts, which needs root; run the same command as root")
+    os.environ["OUTBOXRELAY_CACHE"] = str(paths.cache())
+    # By name and not by value: an address in pip's settings may hold a password.
+    kept = ",".join(name for name in os.environ if re.fullmatch(_SETTINGS, name))
+    asks = [] if sys.stdin.isatty() else ["-n"]
+    os.execvp(
+        "sudo", ["sudo", *asks, f"--preserve-env={kept}", sys.executable, "-m", "tests.cluster.image", *arguments]
+    )
+
+
 def ensure() -> tuple[str, Path]:
     """The reference of the image of this checkout and its docker-archive, built now if need be."""
-    if os.geteuid() != 0:
-        raise ClusterError("building the image makes mounts, which needs root; run the same command with sudo -E")
     with _alone():
         base = image_base.name()
         name = f"localhost/outboxrelay:{_digest(base)}"
