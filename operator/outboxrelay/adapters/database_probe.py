@@ -108,19 +108,35 @@ async def _ask(
         raise link.failure
     link.failure = None
     try:
+        reused = link.connection is not None
+        try:
+            return await _look(link, settings, table, exclusions, seconds)
+        except SourceFault as fault:
+            if not (reused and fault.reason == Reason.CONNECT_FAILED):
+                raise
+            # The server ended a connection that had been kept: that says nothing about whether it takes a new one.
+            return await _look(link, settings, table, exclusions, seconds)
+    except SourceFault as fault:
+        if fault.reason in CONNECTION_REASONS:
+            link.failure, link.failed_at = fault, time.monotonic()
+        raise
+
+
+async def _look(
+    link: _Link, settings: ConnectSettings, table: Table, exclusions: Exclusions, seconds: float
+) -> TableCount:
+    """One look through the link's connection; what fails for anything but the table drops it."""
+    try:
         if link.connection is None or link.connection.is_closed():
             link.connection = await connect(settings, application_name=APPLICATION_NAME, statement_timeout=seconds)
-        connection = link.connection
-        await verify(connection, table)
-        return await _count(connection, table, exclusions, seconds)
+        await verify(link.connection, table)
+        return await _count(link.connection, table, exclusions, seconds)
     except BaseException as error:
         fault = translate(error) if isinstance(error, Exception) else None
-        if fault is None or fault.reason in CONNECTION_REASONS or isinstance(error, TimeoutError):
+        if fault is None or fault.reason in CONNECTION_REASONS:
             link.drop()
         if fault is None:
             raise
-        if fault.reason in CONNECTION_REASONS:
-            link.failure, link.failed_at = fault, time.monotonic()
         raise fault from None
 
 
