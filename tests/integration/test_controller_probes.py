@@ -19,6 +19,7 @@ from outboxrelay.decisions.facts import Exclusions
 from outboxrelay.errors import SourceFault, TargetFault
 from tests.support.relay_bodies import manifest
 from tests.support.rig import Rig
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs_services
 
@@ -169,7 +170,15 @@ async def test_a_topic_is_found_or_named_and_never_created() -> None:
             assert raised.value.reason == Reason.TOPIC_NOT_FOUND
         assert topic not in admin.list_topics(timeout=10).topics
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
-        await brokers.check(wanted, {}, SECONDS)
+
+        async def found() -> bool:
+            try:
+                await brokers.check(wanted, {}, SECONDS)
+            except TargetFault:
+                return False
+            return True
+
+        await until(found, "topic that was created", 30)
     finally:
         await brokers.close()
         admin.delete_topics([topic])[topic].result(10)
