@@ -61,7 +61,7 @@ REFUSED = (
     Broken("hostile host", database(uriSecretRef=None, host="db;rm -rf /"), ("spec.source.database.host",)),
     Broken("long table", table(name="x" * 64), ("spec.source.table.name",)),
     Broken("null byte in a table", table(name="out\0box"), ("spec.source.table.name",)),
-    Broken("hostile name", {"metadata": {"name": "../../etc"}}, ("metadata.name",)),
+    Broken("hostile name", {"metadata": {"name": "../../etc"}}, ("resource name", "../../etc")),
     Broken("long name", {"metadata": {"name": "a" * 53}}, ("metadata.name",)),
     Broken("two ways to the database", database(host="db"), ("spec.source.database", "exactly one")),
     Broken("CA without TLS", target(protocol="PLAINTEXT", caSecretRef=CA), ("spec.target", "caSecretRef")),

@@ -26,7 +26,7 @@ async def test_broken_manifests_are_refused_with_the_field_in_the_message(stand:
         for broken, text in zip(REFUSED, said, strict=True)
         if not text or any(word not in text for word in broken.words)
     ]
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
     assert len(REFUSED) >= 30
 
 
@@ -48,7 +48,7 @@ async def test_what_the_api_server_cannot_see_is_refused_in_the_status_and_distu
         for broken, text in zip(TAKEN, said, strict=True)
         if any(word not in text for word in broken.words)
     ]
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
     assert result.passed, result.report()
     assert identities(await healthy.wait_pods(1)) == pods
     assert await operator.restarts() == restarts

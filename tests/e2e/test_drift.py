@@ -1,7 +1,8 @@
 """What somebody else does to a relay's children is undone within seconds; what is not the operator's is left."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from tests.support.kubectl import Object
 from tests.support.line import Line
@@ -50,23 +51,23 @@ def of_container(deployment: Object, field: str) -> object:
 
 
 async def test_a_config_map_that_was_deleted_or_edited_is_repaired(stand: Stand) -> None:
-    line = await stand.line()
-    await line.start()
-    original = (await stand.kubectl.get("configmaps", line.child))["data"]
+    edited, deleted = await stand.line("edited"), await stand.line("deleted")
+    await asyncio.gather(edited.start(), deleted.start())
+    before = {line.name: await config_of(line) for line in (edited, deleted)}
+    spoiled = '{"data":{"relay.yaml":"spoiled"}}'
+    await stand.kubectl.run("patch", "configmap", edited.child, "--type=merge", "-p", spoiled)
+    await stand.kubectl.run("delete", "configmap", deleted.child)
 
-    async def is_original() -> bool:
-        found = await stand.kubectl.find("configmaps", line.child)
-        return found is not None and found["data"] == original
+    async def are_as_before() -> bool:
+        return {line.name: await config_of(line) for line in (edited, deleted)} == before
 
-    breaks: tuple[Callable[[], Awaitable[object]], ...] = (
-        lambda: stand.kubectl.run(
-            "patch", "configmap", line.child, "--type=merge", "-p", '{"data":{"relay.yaml":"spoiled"}}'
-        ),
-        lambda: stand.kubectl.run("delete", "configmap", line.child),
-    )
-    for spoil in breaks:
-        await spoil()
-        await until(is_original, "the ConfigMap as it was", 60)
+    await until(are_as_before, "ConfigMaps as they were", 60)
+
+
+async def config_of(line: Line) -> object:
+    """What the relay's ConfigMap holds."""
+    found = await line.kubectl.find("configmaps", line.child)
+    return found and found["data"]
 
 
 async def test_what_the_operator_does_not_own_is_left_alone(stand: Stand) -> None:
