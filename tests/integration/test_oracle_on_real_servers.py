@@ -165,3 +165,14 @@ async def test_the_log_is_true_when_sessions_are_killed_while_they_commit(
         found = {str(row["event_id"]) for row in await admin.fetch("SELECT event_id FROM outbox")}
         await admin.close()
     assert {event.event_id for event in oracle.writer.committed} == found
+
+
+async def test_two_writers_of_one_seed_on_one_table_keep_out_of_each_others_way(
+    database: str, servers: str, topic: str
+) -> None:
+    async with Oracle(database, servers, topic, seed=5) as one, Oracle(database, servers, topic, seed=5) as other:
+        await one.writer.create_table()
+        await asyncio.gather(one.writer.write(100), other.writer.write(100))
+        await asyncio.gather(one.writer.bulk(100), other.writer.bulk(100))
+    ids = {event.event_id for event in one.writer.committed + other.writer.committed}
+    assert len(ids) == len(one.writer.committed) + len(other.writer.committed)

@@ -76,7 +76,7 @@ class Writer:
         chosen = list(keys) if keys is not None else self._some_keys()
         async with self._sessions.one() as session:
             await session.execute("BEGIN")
-            journal = self._uuid()
+            journal = uuid.uuid4()
             events = await self._insert(session, journal, chosen, self._filler if filler is None else filler)
             if before_end is not None:
                 await before_end()
@@ -92,7 +92,7 @@ class Writer:
         for start in range(0, rows, chunk):
             async with self._sessions.one() as session:
                 await session.execute("BEGIN")
-                journal = self._uuid()
+                journal = uuid.uuid4()
                 events = await self._insert_series(session, journal, min(chunk, rows - start))
                 await self._commit(session, journal, events, None)
         return self.committed[before:]
@@ -183,7 +183,7 @@ class Writer:
         for key in sorted({key or "" for key in keys}):
             await session.fetchval(_LOCK, f"{self.run}/{key}")
         numbers = [self._next(key) for key in keys]
-        ids = [self._uuid() for _ in keys]
+        ids = [uuid.uuid4() for _ in keys]
         texts = [payload(key, number, filler) for key, number in zip(keys, numbers, strict=True)]
         rows = await session.fetch(self.table.insert(), journal, ids, keys, texts)
         columns = zip(keys, numbers, ids, rows, strict=True)
@@ -213,9 +213,6 @@ class Writer:
         logged = [event._replace(committed_at=committed_at) for event in events]
         self.committed.extend(logged)
         return logged
-
-    def _uuid(self) -> uuid.UUID:
-        return uuid.UUID(int=self._random.getrandbits(128), version=4)
 
     def _next(self, key: Key) -> int:
         self._numbers[key] += 1
