@@ -108,7 +108,7 @@ FAULTS = (
         lambda stand, line: stand.create_table(line),
     ),
     Fault("missing-column", "Accepted", "SchemaMismatch", ("event_type",), renamed_column, rename_back),
-    Fault("read-only", "SourceReachable", "ReadOnly", ("read-only",), read_only, writable),
+    Fault("read-only", "SourceReachable", "ReadOnly", ("read_only",), read_only, writable),
     Fault(
         "no-rights",
         "SourceReachable",

@@ -148,7 +148,7 @@ def test_a_fault_has_its_own_reason_names_its_cause_and_heals_by_itself(story: S
 
 @pytest.mark.parametrize(
     ("name", "reason", "word"),
-    [("stopped-broker", "BrokerUnavailable", "kafka"), ("stopped-database", "ConnectFailed", "postgres")],
+    [("stopped-broker", "BrokerUnavailable", "kafka"), ("stopped-database", "ConnectFailed", "the database")],
 )
 def test_a_server_that_is_stopped_is_named_by_every_relay_and_all_heal_by_themselves(
     story: Story, name: str, reason: str, word: str

@@ -14,6 +14,9 @@ from .events import Arrived, number_in
 PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
 """Errors of a broker that is away; the client itself goes on trying."""
 
+STUCK_SECONDS = 5.0
+"""A client that gets nothing for so long, though there is more to read, is replaced."""
+
 
 class Consumer:
     """``with Consumer(servers, topic) as consumer:``. The topic must exist.
@@ -41,6 +44,7 @@ class Consumer:
             **(options or {}),
         }
         self._position: dict[int, int] = {}
+        self._asking = threading.Lock()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"oracle consumer {topic}", daemon=True)
@@ -114,7 +118,8 @@ class Consumer:
         end = time.monotonic() + 20
         while True:
             try:
-                return self._asker.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=5)
+                with self._asking:
+                    return self._asker.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=5)
             except KafkaException:
                 if time.monotonic() > end:
                     raise
@@ -122,15 +127,38 @@ class Consumer:
 
     def _run(self) -> None:
         try:
-            self._client.assign([TopicPartition(self.topic, n, offset) for n, offset in self._start.items()])
             while not self._stop.is_set():
-                message = self._client.poll(0.1)
-                if message is not None:
-                    self._take(message)
+                self._read_while_it_flows()
+                self._client.close()
+                if not self._stop.is_set():
+                    self._client = Client(self._settings)
         except BaseException as error:
             self._failure = error
-        finally:
             self._client.close()
+
+    def _read_while_it_flows(self) -> None:
+        """Read on from the position; ends where the client is stuck.
+
+        After a broker's restart librdkafka may wait for ever to validate an offset that it has never read at.
+        """
+        self._client.assign([TopicPartition(self.topic, n, offset) for n, offset in self._position.items()])
+        heard = time.monotonic()
+        while not self._stop.is_set():
+            message = self._client.poll(0.1)
+            if message is not None:
+                self._take(message)
+                heard = time.monotonic()
+            elif time.monotonic() - heard > STUCK_SECONDS:
+                if self._is_behind():
+                    return
+                heard = time.monotonic()
+
+    def _is_behind(self) -> bool:
+        """Whether the topic holds more than was read; False where nobody can be asked."""
+        try:
+            return any(self._position[n] < offset for n, offset in self._ends().items())
+        except KafkaException:
+            return False
 
     def _take(self, message: Message) -> None:
         error = message.error()
