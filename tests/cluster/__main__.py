@@ -65,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         server = _command(commands, name, f"{', '.join(verbs)} {name}", _serve)
         server.add_argument("verb", choices=verbs)
         server.set_defaults(server=module)
-    component = _command(
-        commands, "component", "stop, start, kill or freeze a part of Kubernetes", _component
-    )
+    component = _command(commands, "component", "stop, start, kill or freeze a part of Kubernetes", _component)
     component.add_argument("verb", choices=("start", "stop", "kill", "freeze", "thaw"))
     component.add_argument("name", choices=components.NAMES)
     return parser

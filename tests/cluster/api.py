@@ -18,9 +18,7 @@ def get(path: str) -> tuple[int, bytes]:
     try:
         secure = ssl.create_default_context(cafile=str(paths.CA_FILE))
         link = http.client.HTTPSConnection(paths.NODE_IP, PORT, context=secure, timeout=5)
-        link.sock = secure.wrap_socket(
-            netns.connect(paths.NODE_IP, PORT, timeout=5), server_hostname=paths.NODE_IP
-        )
+        link.sock = secure.wrap_socket(netns.connect(paths.NODE_IP, PORT, timeout=5), server_hostname=paths.NODE_IP)
         try:
             link.request("GET", path, headers={"Authorization": f"Bearer {identities.token('admin')}"})
             reply = link.getresponse()

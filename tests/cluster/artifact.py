@@ -40,9 +40,7 @@ def ensure(target: Path, title: str, about: str, make: Callable[[Path], None]) -
     return target
 
 
-def build(
-    name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
-) -> None:
+def build(name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run a build outside the namespace, recorded as any other program so that `down` ends it as well."""
     processes.kill(name)
     status = paths.LOGS / f"{name}.status"

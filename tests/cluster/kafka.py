@@ -132,8 +132,7 @@ def _format() -> None:
     # Formatting writes meta.properties last, so that a half-formatted folder is formatted anew.
     shutil.rmtree(_DATA, ignore_errors=True)
     users = [
-        f"--add-scram={mechanism}=[name={USER},password={PASSWORD}]"
-        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+        f"--add-scram={mechanism}=[name={USER},password={PASSWORD}]" for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
     ]
     command = _java("-Xmx128m", "kafka.tools.StorageTool", "format", "--standalone", "--cluster-id")
     done = subprocess.run(

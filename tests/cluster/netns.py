@@ -55,9 +55,7 @@ def create() -> None:
     for address in (paths.NODE_IP, paths.POSTGRES_IP, paths.KAFKA_IP, paths.DNS_IP):
         _ip(*inside, "address", "replace", f"{address}/32", "dev", _DEVICE)
     _ip(*inside, "route", "replace", "default", "dev", _DEVICE, "src", paths.NODE_IP)
-    subprocess.run(
-        [*_enter_network(), "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"], check=True, timeout=10
-    )
+    subprocess.run([*_enter_network(), "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"], check=True, timeout=10)
     _write_names()
 
 
@@ -163,6 +161,4 @@ def _ip(*arguments: str) -> None:
 def _write_names() -> None:
     paths.write(paths.RESOLV_CONF, f"nameserver {paths.DNS_IP}\noptions timeout:1 attempts:2\n")
     # A machine that asks systemd-resolved would ask the one outside, which does not know these names.
-    paths.write(
-        paths.NSSWITCH_CONF, "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n"
-    )
+    paths.write(paths.NSSWITCH_CONF, "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n")

@@ -56,9 +56,7 @@ def missing(uses: Iterable[str]) -> dict[str, str]:
     absent = {need.program: need.package for need in _NEEDS if need.use in wanted and not find(need.program)}
     if "services" in wanted and postgres.binaries() is None:
         absent["postgres"] = "postgresql"
-    if "kubernetes" in wanted and not all(
-        (_CNI / name).exists() for name in ("ptp", "host-local", "loopback")
-    ):
+    if "kubernetes" in wanted and not all((_CNI / name).exists() for name in ("ptp", "host-local", "loopback")):
         absent[f"{_CNI}/ptp"] = "containernetworking-plugins"
     if "pause-build" in wanted and not any(Path("/usr").glob("lib*/**/libc.a")):
         absent["libc.a"] = "libc6-dev"

@@ -123,9 +123,7 @@ def _prepare() -> None:
     password = _own(paths.write(_FOLDER / "password", f"{PASSWORD}\n", 0o600), account)
     initdb = [str(_binaries() / "initdb"), "--username", USER, "--pwfile", str(password), "--no-sync"]
     layout = ["--encoding", "UTF8", "--locale", "C.UTF-8", "--auth", "scram-sha-256", "-D", str(half)]
-    done = subprocess.run(
-        _as_user([*initdb, *layout]), capture_output=True, text=True, check=False, timeout=120
-    )
+    done = subprocess.run(_as_user([*initdb, *layout]), capture_output=True, text=True, check=False, timeout=120)
     if done.returncode != 0:
         raise ClusterError(f"initdb failed: {done.stderr.strip()}")
     certificate, key = certificates.ensure("postgres", paths.POSTGRES_NAME, paths.POSTGRES_IP)

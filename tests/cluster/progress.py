@@ -57,9 +57,7 @@ def summary() -> None:
         print("\nstep".ljust(width + 3) + "began at    took", file=sys.stderr)
         for name, began, seconds in rows:
             print(f"{name.ljust(width)}  {began:7.1f}s {seconds:6.1f}s", file=sys.stderr)
-        print(
-            f"{'all'.ljust(width)}           {time.monotonic() - _began:6.1f}s", file=sys.stderr, flush=True
-        )
+        print(f"{'all'.ljust(width)}           {time.monotonic() - _began:6.1f}s", file=sys.stderr, flush=True)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.1) -> bool:

@@ -28,8 +28,8 @@ class Table:
 
     async def ids(self, **fields: Any) -> list[int]:
         """Ids of one read."""
-        request: dict[str, Any] = {"limit": 100, "floor": None, "shards": None, "in_flight": [], "held_keys": [], "held_rows": []}
-        return [found[0] for found in await self.source.read(ReadRequest(**{**request, **fields}))]
+        nothing: dict[str, Any] = {"floor": None, "shards": None, "in_flight": [], "held_keys": [], "held_rows": []}
+        return [found[0] for found in await self.source.read(ReadRequest(**{"limit": 100, **nothing, **fields}))]
 
 
 async def real(mark: bool) -> AsyncIterator[Table]:

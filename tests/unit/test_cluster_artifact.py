@@ -45,8 +45,7 @@ def test_a_finished_artifact_is_not_made_again(tmp_path: Path) -> None:
 def test_other_ingredients_are_another_artifact(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OUTBOXRELAY_CACHE", str(tmp_path))
     places = {
-        artifact.place("thing", "1", ingredients)
-        for ingredients in ([b"a", b"b"], [b"ab"], [b"a", b"c"], [b"b", b"a"])
+        artifact.place("thing", "1", ingredients) for ingredients in ([b"a", b"b"], [b"ab"], [b"a", b"c"], [b"b", b"a"])
     }
     assert len(places) == 4
     assert all(place.parent == tmp_path for place in places)

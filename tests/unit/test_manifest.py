@@ -66,7 +66,7 @@ def test_without_a_uid_namespace_and_name_identify_the_relay() -> None:
         ("spec.source.database.host", "db", "spec.source.database: set exactly one of uriSecretRef or host"),
         ("spec.source.database.name", "db", "spec.source.database: name and credentialsSecretRef belong to host"),
         ("spec.source.read.batchSize", 10**30, "spec.source.read.batchSize"),
-        ("spec.source.read.batchSize", "5000", "spec.source.read.batchSize: input should be a valid integer, is '5000'"),
+        ("spec.source.read.batchSize", "5000", "batchSize: input should be a valid integer, is '5000'"),
         ("spec.source.read", {"minPollMilliseconds": 5000}, "spec.source.read: minPollMilliseconds must not exceed"),
         ("spec.target.topic", "../etc", "spec.target.topic: string should match pattern"),
         ("spec.target.bootstrapServers", ["kafka"], "spec.target.bootstrapServers[0]: string should match pattern"),
