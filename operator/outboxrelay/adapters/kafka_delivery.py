@@ -1,6 +1,7 @@
 """One batch on its way: produced in order, waited for, its failures sorted by what is to be done about them.
 
-Runs in the publisher's thread. Nothing is polled, produced or raised inside a callback: callbacks only note.
+All but ``hand_over`` runs in the publisher's thread. Nothing is polled, produced or raised inside a callback: they only
+note.
 """
 
 import time
@@ -44,11 +45,36 @@ class Delivery:
         self._fault: TargetFault | None = None
         self._stuck = False
 
-    def send(self, rows: Sequence[Row]) -> Outcome:
-        """Send ``rows`` in order; blocks until each is confirmed, refused or given up."""
+    def begin(self) -> None:
+        """Forget the batch before."""
         self._failed, self._fault = {}, None
+
+    def hand_over(self, rows: Sequence[Row]) -> int:
+        """Produce ``rows`` up to the first that needs a second look; how many. Never waits, so any thread may call it.
+
+        Nearly every row takes this way, so it does nothing that only few of them need.
+        """
+        produce, topic, note = self._producer.produce, self._topic, self._note
+        for position, (row_id, event_id, key, kind, payload, mapped, milliseconds) in enumerate(rows):
+            if mapped is not None or payload is None or kind is None or milliseconds is None:
+                return position
+            try:
+                produce(
+                    topic,
+                    payload,
+                    key,
+                    on_delivery=partial(note, row_id),
+                    timestamp=milliseconds,
+                    headers=[("id", event_id), ("type", kind), ("sequence", str(row_id))],
+                )
+            except (BufferError, KafkaException):
+                return position
+        return len(rows)
+
+    def send(self, rows: Sequence[Row], begun: int) -> Outcome:
+        """Send ``rows``, of which ``begun`` were handed over; blocks until each is confirmed, refused or given up."""
         refused: dict[int, Refusal] = {}
-        unsent = self._produce_all(rows, refused)
+        unsent = self._produce_all(rows[begun:], refused)
         fault = self._wait(0)
         if fault is None and not self._failed:
             return Refused(tuple(refused.values()), unsent, 0) if refused else Delivered()
@@ -64,31 +90,14 @@ class Delivery:
         return Refused(tuple(refused.values()), frozenset(unsent), overtaken)
 
     def _produce_all(self, rows: Sequence[Row], refused: dict[int, Refusal]) -> frozenset[int]:
-        """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over.
-
-        The loop holds what nearly every row needs; what is rare is one call away.
-        """
-        produce, topic, note = self._producer.produce, self._topic, self._note
+        """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over."""
         blocked: set[str] = set()
         unsent: set[int] = set()
         for position, row in enumerate(rows):
-            row_id, event_id, key, kind, payload, mapped, milliseconds = row
-            if blocked and key in blocked:
+            row_id, key = row[ROW_ID], row[KEY]
+            if key in blocked:
                 unsent.add(row_id)
                 continue
-            if mapped is None and payload is not None and kind is not None and milliseconds is not None:
-                try:
-                    produce(
-                        topic,
-                        payload,
-                        key,
-                        on_delivery=partial(note, row_id),
-                        timestamp=milliseconds,
-                        headers=[("id", event_id), ("type", kind), ("sequence", str(row_id))],
-                    )
-                    continue
-                except (BufferError, KafkaException):
-                    pass
             refusal = self._produce(row)
             if refusal is not None:
                 refused[row_id] = refusal

@@ -27,6 +27,8 @@ RECORD_OVERHEAD_BYTES = 100
 """What a batch of one row adds to the key, value and headers that librdkafka counts, at most."""
 SMALLEST_LIMIT = 1000
 QUEUE_KIBIBYTES = 32 * 1024
+AT_ONCE = 500
+"""Rows handed over before the event loop may do something else: one or two milliseconds."""
 
 
 def producer_config(common: ClientConfig, target: Target, limits: TopicLimits) -> ClientConfig:
@@ -74,8 +76,24 @@ class KafkaPublisher:
             await self._in_worker(self._open)
 
     async def publish(self, rows: Sequence[Row]) -> Outcome:
-        """Send ``rows`` in order and wait for the outcome."""
-        return await self._in_worker(lambda: self._send(rows))
+        """Send ``rows`` in order and wait for the outcome.
+
+        Rows are handed over on the event loop, a few at a time: two threads that both want the interpreter for every
+        row cost each other a fifth of their time. Waiting is done in the thread.
+        """
+        delivery, begun = self._delivery, 0
+        if delivery is None:
+            raise RuntimeError("publish without a producer")
+        self._alive_at = time.monotonic()
+        delivery.begin()
+        while begun < len(rows) and not self._aborted:
+            part = rows[begun : begun + AT_ONCE]
+            handed = delivery.hand_over(part)
+            begun += handed
+            if handed < len(part):
+                break
+            await asyncio.sleep(0)
+        return await self._in_worker(lambda: self._send(delivery, rows, begun))
 
     async def check(self) -> TargetFault | None:
         """What is wrong with the brokers while nothing is being sent."""
@@ -124,11 +142,9 @@ class KafkaPublisher:
         deadline = float(self._target.delivery_timeout_seconds)
         self._delivery = Delivery(producer, self._target.topic, deadline, self._diagnose, self._gives_up)
 
-    def _send(self, rows: Sequence[Row]) -> Outcome:
-        if self._delivery is None:
-            raise RuntimeError("publish without a producer")
+    def _send(self, delivery: Delivery, rows: Sequence[Row], begun: int) -> Outcome:
         self._alive_at = time.monotonic()
-        outcome = self._delivery.send(rows)
+        outcome = delivery.send(rows, begun)
         if isinstance(outcome, Refused) and any(r.reason == Reason.ROW_TOO_LARGE for r in outcome.refusals):
             # The topic's limit may have been raised; ask before the row is tried again.
             self._checked_at = 0.0
