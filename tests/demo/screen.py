@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,19 @@ def show(text: str) -> None:
     """What a command answered."""
     for line in text.rstrip().splitlines():
         print(f"  {line}", flush=True)
+
+
+def columns(header: str, line: str) -> tuple[list[str], list[str]]:
+    """The names and the cells of one line of kubectl get, empty cells included."""
+    starts = [match.start() for match in re.finditer(r"\S+", header)]
+    ends = [*starts[1:], None]
+    return header.split(), [line[start:end].strip() for start, end in zip(starts, ends, strict=True)]
+
+
+def table_line(cells: list[str]) -> str:
+    """Cells in columns of one width, which lines that come one by one do not have by themselves."""
+    name, ready, reason, *rest = cells
+    return f"{name:<8}{ready:<8}{reason:<20}" + "".join(f"{cell:<10}" for cell in rest)
 
 
 def good(text: str) -> None:

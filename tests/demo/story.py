@@ -28,7 +28,8 @@ class Story:
     def __init__(self, stage: Stage, oracle: Oracle) -> None:
         self._stage = stage
         self._oracle = oracle
-        self._shown = ""
+        self._shown: list[str] = []
+        """The cells of the last line shown, without the age."""
 
     async def play(self) -> Verdict:
         """All scenes; the oracle's verdict."""
@@ -113,11 +114,13 @@ class Story:
             await asyncio.sleep(1)
 
     def _show_when_changed(self) -> None:
-        header, _, line = self._kubectl("get", "outboxrelays", quiet=True).rstrip().partition("\n")
-        columns = line.rsplit(None, 1)[0]
-        if columns != self._shown:
-            screen.show(line if self._shown else f"{header}\n{line}")
-            self._shown = columns
+        header, _, line = self._kubectl("get", "outboxrelays", quiet=True).rstrip("\n").partition("\n")
+        names, cells = screen.columns(header, line)
+        if cells[:-1] != self._shown:
+            if not self._shown:
+                screen.show(screen.table_line(names))
+            screen.show(screen.table_line(cells))
+            self._shown = cells[:-1]
 
     def _relay(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._kubectl("get", "outboxrelay", RELAY, "-o", "json", quiet=True))

@@ -100,7 +100,12 @@ def test_brokers_that_cannot_be_used_show_their_reason_rather_than_what_follows_
     assert ready(target=Probe(NOW, reason, "why"), reports=(broken,), progress_at=stuck) == ("False", reason)
 
 
-def test_a_failed_probe_says_that_running_pods_still_deliver() -> None:
+def test_brokers_that_are_gone_are_not_said_to_take_what_running_pods_deliver() -> None:
+    result = found(target=Probe(NOW, Reason.BROKER_UNAVAILABLE, "connection refused"))
+    assert result["Ready"].message == "connection refused"
+
+
+def test_a_failed_login_says_that_running_pods_still_deliver() -> None:
     result = found(source=Probe(NOW, Reason.AUTHENTICATION_FAILED, "role relay cannot log in"))
     assert result["Ready"].message == "role relay cannot log in (pods that already run still deliver)"
 

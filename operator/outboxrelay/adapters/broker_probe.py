@@ -137,6 +137,13 @@ def _topic_fault(topic: str, error: KafkaError) -> TargetFault:
 def _explained(fault: TargetFault, spec: OutboxRelaySpec) -> TargetFault:
     servers = spec.target.bootstrap_servers
     place = ",".join(servers[:3]) + (",…" if len(servers) > 3 else "")
+    return TargetFault(fault.reason, f"Kafka at {place}: {fault.message.removeprefix('Kafka: ')}{_hint(fault, spec)}")
+
+
+def _hint(fault: TargetFault, spec: OutboxRelaySpec) -> str:
     login = spec.target.credentials_secret_ref
-    hint = f"; check Secret {login.name}" if login and fault.reason == Reason.AUTHENTICATION_FAILED else ""
-    return TargetFault(fault.reason, f"Kafka at {place}: {fault.message.removeprefix('Kafka: ')}{hint}")
+    if fault.reason == Reason.AUTHENTICATION_FAILED and login:
+        return f"; check Secret {login.name}"
+    if fault.reason == Reason.BROKER_UNAVAILABLE:
+        return "; check that the brokers run, and spec.target.bootstrapServers"
+    return ""

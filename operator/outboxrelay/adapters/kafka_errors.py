@@ -1,5 +1,6 @@
 """What the brokers can answer: which class an error belongs to, and the reason and words for it. Decided here only."""
 
+import re
 from enum import StrEnum
 
 from confluent_kafka import KafkaError
@@ -59,6 +60,9 @@ FAULT_REASONS: dict[int, Reason] = {
 }
 """Anything else is BrokerUnavailable."""
 
+_INNER_STATES = re.compile(r"^\S+/(?:bootstrap|\d+): |ipv[46]#| \(after \d+ms in state .*\)$")
+"""The broker's handle in front (its address follows), the address family, and how long a connection was in a state."""
+
 TOPIC_CODES = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -90,9 +94,9 @@ def row_reason(error: KafkaError) -> Reason:
 def fault_of(error: KafkaError) -> TargetFault:
     """The fault behind ``error``, as one line without credentials."""
     reason = Reason.PRODUCER_FATAL if error.fatal() else FAULT_REASONS.get(error.code(), Reason.BROKER_UNAVAILABLE)
-    return TargetFault(reason, f"Kafka: {line_of(error)} ({error.name()})")
+    return TargetFault(reason, f"Kafka: {line_of(error)}")
 
 
 def line_of(error: KafkaError) -> str:
-    """What librdkafka says, in one bounded line."""
-    return " ".join(error.str().split())[:500]
+    """What librdkafka says, in one bounded line and without its inner states."""
+    return _INNER_STATES.sub("", " ".join(error.str().split()))[:500]

@@ -15,6 +15,8 @@ STALE_SECONDS = 15.0
 NO_PROGRESS_SECONDS = 25.0
 TABLE_REASONS = frozenset({Reason.TABLE_NOT_FOUND, Reason.SCHEMA_MISMATCH, Reason.UNSUPPORTED_SERVER})
 """Faults of what the spec asks for rather than of the way to the database: they belong to Accepted."""
+LOGIN_REASONS = frozenset({Reason.AUTHENTICATION_FAILED, Reason.TOO_MANY_CONNECTIONS})
+"""Faults that only somebody who logs in anew meets."""
 
 
 def conditions(facts: Facts) -> tuple[Finding, ...]:
@@ -52,7 +54,7 @@ def reachable(
     if age > STALE_SECONDS:
         return _finding(condition, "Unknown", Reason.PROBE_STALE, f"{what} has not been asked for more than 15 s")
     if not probe.healthy and probe.reason not in TABLE_REASONS:
-        return _finding(condition, "False", probe.reason, probe.message + _delivers(facts))
+        return _finding(condition, "False", probe.reason, probe.message + _delivers(facts, probe.reason))
     for item in facts.reports:
         health = side(item)
         if health.healthy is False and health.reason not in TABLE_REASONS:
@@ -103,8 +105,10 @@ def ready(facts: Facts, parts: Iterable[Finding]) -> Finding:
     return _finding(kind, "True", reason, "nothing waits in the table" if idle else "rows are being delivered")
 
 
-def _delivers(facts: Facts) -> str:
-    """Said beside a failed probe: running pods may still hold connections that work."""
+def _delivers(facts: Facts, reason: Reason) -> str:
+    """Said beside a login that failed: pods that logged in before still hold connections that work."""
+    if reason not in LOGIN_REASONS:
+        return ""
     well = [item for item in facts.reports if item.report.source.healthy and item.report.target.healthy]
     return " (pods that already run still deliver)" if well else ""
 
