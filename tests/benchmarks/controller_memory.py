@@ -6,9 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tests.support import definition
+from tests.support.kubectl import Kubectl
 from tests.support.relay_process import memory_mb
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMESPACE = "outboxrelay-bench"
 SECONDS = 20
@@ -16,13 +21,12 @@ SECONDS = 20
 
 async def measure(folder: Path) -> dict[str, float]:
     """MB after ``SECONDS`` seconds of a controller that runs against the local cluster as a process."""
-    crd = Path("crds/outboxrelays.yaml")
-    _kubectl("apply", "--server-side", "-f", str(crd))
-    _kubectl("create", "namespace", NAMESPACE)
-    try:
-        return {"controller_rss_mb": round(await _run(folder), 1)}
-    finally:
-        _kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=60s")
+    with definition.installed(Kubectl("default")):
+        _kubectl("create", "namespace", NAMESPACE)
+        try:
+            return {"controller_rss_mb": round(await _run(folder), 1)}
+        finally:
+            _kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=60s")
 
 
 async def _run(folder: Path) -> float:

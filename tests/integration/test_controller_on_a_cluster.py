@@ -19,15 +19,11 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs_cluster
 
-CRD = "crds/outboxrelays.yaml"
-
 
 @pytest.fixture
-async def kubectl() -> AsyncIterator[Kubectl]:
+async def kubectl(outboxrelays: None) -> AsyncIterator[Kubectl]:
     """A namespace of its own, with the Secret that relays refer to."""
     tool = Kubectl(f"controller-{uuid.uuid4().hex[:6]}", Rig.from_environment().context)
-    await tool.run("apply", "--server-side", "--force-conflicts", "-f", CRD)
-    await tool.run("wait", "--for=condition=Established", "customresourcedefinition/outboxrelays.outboxrelay.dev")
     await tool.run("create", "namespace", tool.namespace)
     yield tool
     await tool.run("delete", "namespace", tool.namespace, "--wait=false")

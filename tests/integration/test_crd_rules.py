@@ -19,23 +19,16 @@ from tests.support.rig import Rig
 pytestmark = pytest.mark.needs_cluster
 
 CRD = Path("crds/outboxrelays.yaml")
-KIND = "customresourcedefinition/outboxrelays.outboxrelay.dev"
 
 
 @pytest.fixture(scope="module")
-def kubectl() -> Iterator[Kubectl]:
-    """A namespace of its own on an API server that knows the CRD; a CRD that was not there before goes again."""
+def kubectl(outboxrelays: None) -> Iterator[Kubectl]:
+    """A namespace of its own on an API server that knows the CRD."""
     tool = Kubectl("crd-rules", Rig.from_environment().context)
-    found = subprocess.run(tool.command("get", KIND), capture_output=True, check=False, timeout=60).returncode == 0
-    run(tool, "apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    run(tool, "wait", "--for=condition=Established", KIND)
     run(tool, "delete", "namespace", tool.namespace, "--ignore-not-found")
     run(tool, "create", "namespace", tool.namespace)
     yield tool
     run(tool, "delete", "namespace", tool.namespace, "--wait=false")
-    if not found:
-        # Left alone it would be in the way of Helm, which takes over no CRD that it did not install.
-        run(tool, "delete", KIND)
 
 
 def run(kubectl: Kubectl, *arguments: str) -> None:
