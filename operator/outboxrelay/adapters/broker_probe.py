@@ -137,7 +137,8 @@ def _topic_fault(topic: str, error: KafkaError) -> TargetFault:
 def _explained(fault: TargetFault, spec: OutboxRelaySpec) -> TargetFault:
     servers = spec.target.bootstrap_servers
     place = ",".join(servers[:3]) + (",…" if len(servers) > 3 else "")
-    return TargetFault(fault.reason, f"Kafka at {place}: {fault.message.removeprefix('Kafka: ')}{_hint(fault, spec)}")
+    said = fault.message.removeprefix("Kafka: ").removeprefix(f"{servers[0]}: ")
+    return TargetFault(fault.reason, f"Kafka at {place}: {said}{_hint(fault, spec)}")
 
 
 def _hint(fault: TargetFault, spec: OutboxRelaySpec) -> str:

@@ -60,8 +60,9 @@ FAULT_REASONS: dict[int, Reason] = {
 }
 """Anything else is BrokerUnavailable."""
 
-_INNER_STATES = re.compile(r"^\S+/(?:bootstrap|\d+): |ipv[46]#| \(after \d+ms in state .*\)$")
-"""The broker's handle in front (its address follows), the address family, and how long a connection was in a state."""
+_CONNECT = re.compile(r"^(\S+?)(?:/bootstrap|/\d+)?: (?:Connect to \S+ failed: )?")
+"""The broker by its name, its number, and the address that the name stands for."""
+_INNER_STATE = re.compile(r" \(after \d+ms in state .*\)$")
 
 TOPIC_CODES = frozenset(
     {
@@ -98,5 +99,6 @@ def fault_of(error: KafkaError) -> TargetFault:
 
 
 def line_of(error: KafkaError) -> str:
-    """What librdkafka says, in one bounded line and without its inner states."""
-    return _INNER_STATES.sub("", " ".join(error.str().split()))[:500]
+    """What librdkafka says, in one bounded line: the broker by its name, and no inner state of the client."""
+    line = _INNER_STATE.sub("", " ".join(error.str().split()))
+    return _CONNECT.sub(r"\1: ", line)[:500]
