@@ -1,6 +1,5 @@
 """The HTTP server of both processes: a few GET paths, answered from memory, bounded in every way."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,11 +20,6 @@ class Reply:
     body: str | bytes
     status: int = 200
     content_type: str = "text/plain; charset=utf-8"
-
-
-def json_reply(data: Any, status: int = 200) -> Reply:
-    """``data`` as JSON."""
-    return Reply(json.dumps(data), status, "application/json")
 
 
 Route = Callable[[], Reply]

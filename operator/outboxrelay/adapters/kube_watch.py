@@ -12,7 +12,6 @@ SERVER_SECONDS = 45
 CLIENT_SECONDS = 50.0
 MAX_LINE = 4 * 1024 * 1024
 """An object cannot be larger than about 1.5 MiB in etcd."""
-GONE = 410
 
 
 class KubeWatch:
