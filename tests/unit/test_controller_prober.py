@@ -36,6 +36,7 @@ class World:
     def __init__(self) -> None:
         self.tables: dict[str, Callable[[], Any]] = {}
         self.asked: dict[str, list[float]] = {}
+        self.broker: Callable[[], Any] = nothing
 
     async def count(
         self, spec: OutboxRelaySpec, secrets: SecretTexts, exclusions: Exclusions, seconds: float
@@ -46,7 +47,7 @@ class World:
         return NOTHING
 
     async def check(self, spec: OutboxRelaySpec, secrets: SecretTexts, seconds: float) -> None:
-        await asyncio.sleep(0.01)
+        await self.broker()
 
     async def fetch(self, address: str, seconds: float) -> RelayReport | None:
         await hang() if address == "10.0.0.9" else await nothing()
@@ -112,6 +113,18 @@ async def test_a_database_that_hangs_does_not_keep_its_own_relays_brokers_from_b
         target = prober.results(A).target
         assert target is not None
         assert asyncio.get_running_loop().time() - target.at < 6
+
+
+async def test_brokers_that_hang_are_named_by_their_address() -> None:
+    world = World()
+    world.broker = hang
+    async with probing(world, []) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(20)
+        target = prober.results(A).target
+        assert target is not None
+        assert target.reason is Reason.BROKER_UNAVAILABLE
+        assert manifest().spec.target.bootstrap_servers[0] in target.message
 
 
 async def test_one_silence_of_a_database_that_was_well_is_asked_about_again_before_it_counts() -> None:

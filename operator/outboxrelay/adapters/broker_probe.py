@@ -135,10 +135,9 @@ def _topic_fault(topic: str, error: KafkaError) -> TargetFault:
 
 
 def _explained(fault: TargetFault, spec: OutboxRelaySpec) -> TargetFault:
-    servers = spec.target.bootstrap_servers
-    place = ",".join(servers[:3]) + (",…" if len(servers) > 3 else "")
-    said = fault.message.removeprefix("Kafka: ").removeprefix(f"{servers[0]}: ")
-    return TargetFault(fault.reason, f"Kafka at {place}: {said}{_hint(fault, spec)}")
+    target = spec.target
+    said = fault.message.removeprefix("Kafka: ").removeprefix(f"{target.bootstrap_servers[0]}: ")
+    return TargetFault(fault.reason, f"{target.place}: {said}{_hint(fault, spec)}")
 
 
 def _hint(fault: TargetFault, spec: OutboxRelaySpec) -> str:

@@ -53,6 +53,12 @@ class Target(ApiModel):
     """Seconds without any confirmed delivery after which the relay stops sending, backs off, and starts again
     from the table."""
 
+    @property
+    def place(self) -> str:
+        """The brokers as messages name them: the first three."""
+        servers = self.bootstrap_servers
+        return "Kafka at " + ",".join(servers[:3]) + (",…" if len(servers) > 3 else "")
+
     def problems(self) -> list[str]:
         """What the CEL rules of the CRD say, for a manifest that no API server has seen."""
         sasl = self.protocol.startswith("SASL")
