@@ -201,7 +201,8 @@ class Prober:
         subject, results = watched.subject, watched.results
         work = partial(self._target.check, subject.spec, subject.secrets, PROBE_SECONDS)
         outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"check {key}")
-        before, results.target = results.target, self._probe(outcome, subject.spec.target.place, Reason.BROKER_UNAVAILABLE)
+        place = subject.spec.target.place
+        before, results.target = results.target, self._probe(outcome, place, Reason.BROKER_UNAVAILABLE)
         return _news(before, results.target)
 
     async def _look_at_pods(self, key: Key, watched: _Watched) -> bool:
