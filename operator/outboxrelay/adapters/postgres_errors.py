@@ -39,15 +39,18 @@ def translate(error: BaseException) -> SourceFault | None:
     if isinstance(error, SourceFault):
         return error
     if isinstance(error, asyncpg.PostgresError):
-        return SourceFault(_reason(str(error.sqlstate or "")), f"PostgreSQL: {_line(error)}")
+        reason = _reason(str(error.sqlstate or ""))
+        # Also what asyncpg itself says in the server's name when the connection breaks.
+        said = "the database ended or refused the connection" if reason is Reason.CONNECT_FAILED else "PostgreSQL"
+        return SourceFault(reason, f"{said}: {_line(error)}")
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return SourceFault(Reason.READ_ONLY, "none of the hosts accepts writes")
     if isinstance(error, asyncpg.InterfaceError):
         lost = any(word in str(error) for word in LOST_INTERFACE)
-        return SourceFault(Reason.CONNECT_FAILED, "the connection was lost") if lost else None
+        return SourceFault(Reason.CONNECT_FAILED, "the connection to the database was lost") if lost else None
     if isinstance(error, asyncpg.InternalClientError):
         # asyncpg says so when the server ended an idle connection and a statement follows before it noticed.
-        return SourceFault(Reason.CONNECT_FAILED, "the connection was lost")
+        return SourceFault(Reason.CONNECT_FAILED, "the connection to the database was lost")
     return _way(error)
 
 
