@@ -25,7 +25,18 @@ def test_a_connection_that_ends_names_the_database(error: Exception) -> None:
     assert "the database" in fault.message
 
 
-def test_what_a_statement_ran_into_is_told_in_the_servers_words() -> None:
-    fault = translate(asyncpg.UndefinedTableError('relation "outbox" does not exist'))
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.UndefinedTableError('relation "outbox" does not exist'),
+        asyncpg.DiskFullError("could not extend file: No space left on device"),
+        asyncpg.RaiseError("a trigger says no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_a_statement_ran_into_is_told_in_the_servers_words_and_not_blamed_on_the_connection(
+    error: Exception,
+) -> None:
+    fault = translate(error)
     assert fault is not None
-    assert fault.message == 'PostgreSQL: relation "outbox" does not exist'
+    assert fault.message == f"PostgreSQL: {error}"

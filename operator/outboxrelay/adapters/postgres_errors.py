@@ -27,6 +27,9 @@ STATES: tuple[tuple[str, Reason], ...] = (
 )
 """SQLSTATE prefixes, the first that fits decides."""
 
+CONNECTION_STATES = ("08", "57P", "3D")
+"""SQLSTATE prefixes of a connection that was refused or ended; asyncpg itself uses 08 when it breaks."""
+
 CLIENT_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Everything that asyncpg raises; what of it is a fault, ``translate`` says."""
 
@@ -39,10 +42,9 @@ def translate(error: BaseException) -> SourceFault | None:
     if isinstance(error, SourceFault):
         return error
     if isinstance(error, asyncpg.PostgresError):
-        reason = _reason(str(error.sqlstate or ""))
-        # Also what asyncpg itself says in the server's name when the connection breaks.
-        said = "the database ended or refused the connection" if reason is Reason.CONNECT_FAILED else "PostgreSQL"
-        return SourceFault(reason, f"{said}: {_line(error)}")
+        state = str(error.sqlstate or "")
+        said = "the connection to the database failed" if state.startswith(CONNECTION_STATES) else "PostgreSQL"
+        return SourceFault(_reason(state), f"{said}: {_line(error)}")
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return SourceFault(Reason.READ_ONLY, "none of the hosts accepts writes")
     if isinstance(error, asyncpg.InterfaceError):
