@@ -14,9 +14,28 @@ if TYPE_CHECKING:
     from outboxrelay.errors import SourceFault
 
 
-def row(row_id: int, key: str | None = "k", payload: str | bytes | None = "{}", headers: str | None = None) -> Row:
+def row(
+    row_id: int,
+    key: str | None = "k",
+    payload: str | bytes | None = "{}",
+    headers: str | None = None,
+    topic: str | None = None,
+) -> Row:
     """One row; what a test does not name is unremarkable."""
-    return (row_id, f"event-{row_id}", key, "Happened", payload, headers, 1_700_000_000_000 + row_id)
+    size = None if payload is None else len(payload)
+    return (
+        row_id,
+        f"event-{row_id}",
+        key,
+        "Happened",
+        payload,
+        headers,
+        1_700_000_000_000 + row_id,
+        size,
+        topic,
+        None,
+        None,
+    )
 
 
 class FakeSource:

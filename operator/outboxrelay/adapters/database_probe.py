@@ -153,7 +153,7 @@ async def _count(connection: asyncpg.Connection, table: Table, exclusions: Exclu
 
 
 def _statement(table: Table, some_keys: bool, some_rows: bool) -> str:
-    columns = table.columns
+    columns = table.layout
     filters, number = [], 2
     if some_keys:
         key = f"t.{quoted(columns.key)}::text" if columns.key else "NULL::text"

@@ -14,7 +14,7 @@ from outboxrelay.adapters.kafka_errors import ErrorClass, class_of, fault_of, li
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.mapping import Header, Unmappable, mapped_headers
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refusal, Refused
-from outboxrelay.decisions.rows import KEY, ROW_ID, Row
+from outboxrelay.decisions.rows import KEY, ROW_ID, Row, RowId
 from outboxrelay.errors import TargetFault
 
 TICK_SECONDS = 0.1
@@ -41,7 +41,7 @@ class Delivery:
         self._deadline = deadline
         self._diagnose = diagnose
         self._give_up = give_up
-        self._failed: dict[int, KafkaError] = {}
+        self._failed: dict[RowId, KafkaError] = {}
         self._fault: TargetFault | None = None
         self._stuck = False
 
@@ -55,7 +55,7 @@ class Delivery:
         Nearly every row takes this way, so it does nothing that only few of them need.
         """
         produce, topic, note = self._producer.produce, self._topic, self._note
-        for position, (row_id, event_id, key, kind, payload, mapped, milliseconds) in enumerate(rows):
+        for position, (row_id, event_id, key, kind, payload, mapped, milliseconds, *_) in enumerate(rows):
             if mapped is not None or payload is None or kind is None or milliseconds is None:
                 return position
             try:
@@ -73,7 +73,7 @@ class Delivery:
 
     def send(self, rows: Sequence[Row], begun: int) -> Outcome:
         """Send ``rows``, of which ``begun`` were handed over; blocks until each is confirmed, refused or given up."""
-        refused: dict[int, Refusal] = {}
+        refused: dict[RowId, Refusal] = {}
         unsent = self._produce_all(rows[begun:], refused)
         fault = self._wait(0)
         if fault is None and not self._failed:
@@ -89,10 +89,10 @@ class Delivery:
             return Broken(fault, self._confirmed(rows, left))
         return Refused(tuple(refused.values()), frozenset(unsent), overtaken)
 
-    def _produce_all(self, rows: Sequence[Row], refused: dict[int, Refusal]) -> frozenset[int]:
+    def _produce_all(self, rows: Sequence[Row], refused: dict[RowId, Refusal]) -> frozenset[RowId]:
         """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over."""
         blocked: set[str] = set()
-        unsent: set[int] = set()
+        unsent: set[RowId] = set()
         for position, row in enumerate(rows):
             row_id, key = row[ROW_ID], row[KEY]
             if key in blocked:
@@ -111,7 +111,7 @@ class Delivery:
 
     def _produce(self, row: Row) -> Refusal | None:
         """Any row, however it is: waits where the queue is full, and says what is wrong with the row."""
-        row_id, event_id, key, kind, payload, mapped, milliseconds = row
+        row_id, event_id, key, kind, payload, mapped, milliseconds = row[:7]
         if payload is None:
             return Refusal(row_id, Reason.ROW_UNMAPPABLE, "the payload is NULL; tombstones are not supported yet")
         headers: list[Header] = [("id", event_id), ("type", kind), ("sequence", str(row_id))]
@@ -143,13 +143,13 @@ class Delivery:
             else:
                 return None
 
-    def _refused_here(self, row_id: int, error: KafkaError) -> Refusal | None:
+    def _refused_here(self, row_id: RowId, error: KafkaError) -> Refusal | None:
         if class_of(error) is ErrorClass.ROW:
             return Refusal(row_id, row_reason(error), f"not sent: {line_of(error)}")
         self._failed[row_id] = error
         return None
 
-    def _note(self, row_id: int, error: KafkaError | None, _message: Message) -> None:
+    def _note(self, row_id: RowId, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._failed[row_id] = error
 
@@ -181,12 +181,12 @@ class Delivery:
         self._producer.purge(in_queue=True, in_flight=True)
         self._stuck = self._producer.flush(PURGE_SECONDS) > 0
 
-    def _confirmed(self, rows: Sequence[Row], left: set[int]) -> tuple[int, ...]:
+    def _confirmed(self, rows: Sequence[Row], left: set[RowId]) -> tuple[RowId, ...]:
         return () if self._stuck else tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left)
 
     def _one_by_one(
-        self, rows: Sequence[Row], refused: dict[int, Refusal]
-    ) -> tuple[TargetFault | None, int, frozenset[int]]:
+        self, rows: Sequence[Row], refused: dict[RowId, Refusal]
+    ) -> tuple[TargetFault | None, int, frozenset[RowId]]:
         """Send again, alone, each row that the brokers refused: they blame whole batches, innocents included.
 
         Returns a fault that ended it, how many rows were overtaken, and the rows that stay unsent.

@@ -11,7 +11,7 @@ from outboxrelay.adapters.postgres_statements import Statements, sql
 from outboxrelay.adapters.postgres_verify import verify
 from outboxrelay.api.source import Source
 from outboxrelay.decisions.floor import Snapshot
-from outboxrelay.decisions.rows import ReadRequest, Row
+from outboxrelay.decisions.rows import ReadRequest, Row, RowId
 
 LOWEST_ID = -(2**63)
 BEGIN_READ = "BEGIN READ ONLY"
@@ -71,7 +71,7 @@ class PostgresSource:
         # A Record unpacks and indexes like the tuple that Row says it is; copying each would only cost time.
         return cast("list[Row]", await self._table.lane.fetch(statement, floor, request.limit, *exclusions))
 
-    async def read_rows(self, ids: Collection[int]) -> list[Row]:
+    async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
         """Those of ``ids`` that are still pending; raises SourceFault."""
         statements = await self._table.statements()
         return cast("list[Row]", await self._table.lane.fetch(statements.read_rows, list(ids)))
@@ -92,7 +92,7 @@ class PostgresSettler:
     def __init__(self, source: Source, shards: int, credentials: Credentials, application_name: str) -> None:
         self._table = _Table(source, shards, credentials, application_name, BEGIN_SETTLE)
 
-    async def settle(self, ids: Sequence[int]) -> None:
+    async def settle(self, ids: Sequence[RowId]) -> None:
         """In one statement; safe to repeat. Raises SourceFault."""
         statements = await self._table.statements()
         await self._table.lane.fetch(statements.settle, list(ids))

@@ -22,7 +22,7 @@ class Statements:
     """The statements of one table, written once per connection."""
 
     def __init__(self, table: Table, shape: TableShape, shards: int) -> None:
-        columns = table.columns
+        columns = table.layout
         self._fields = {
             "table": f"{quoted(table.schema_)}.{quoted(table.name)}",
             "id": quoted(columns.id),
@@ -60,8 +60,8 @@ class Statements:
 
 
 def _columns(table: Table, shape: TableShape) -> list[str]:
-    """In the order of relay.ports.Row."""
-    names = table.columns
+    """In the order of decisions.rows.Row."""
+    names = table.layout
     row_id = f"t.{quoted(names.id)}"
     payload = f"t.{quoted(names.payload)}"
     event_id = f"coalesce(t.{quoted(names.event_id)}::text, {row_id}::text)" if names.event_id else f"{row_id}::text"
@@ -76,4 +76,8 @@ def _columns(table: Table, shape: TableShape) -> list[str]:
         payload if shape.binary_payload else f"{payload}::text",
         f"t.{quoted(names.headers)}::text" if names.headers else "NULL::text",
         milliseconds if names.created_at else "NULL::bigint",
+        f"octet_length({payload}{'' if shape.binary_payload else '::text'})",
+        "NULL::text",
+        "NULL::integer",
+        "NULL::text[]",
     ]

@@ -57,16 +57,16 @@ def check_table(table: Table, found: Description, role: str) -> TableShape:
         if types and kind not in types:
             raise _mistyped(table, field, name, kind, types)
     _check_privileges(table, found, role, [name for name, _ in used.values()])
-    delivered = found.get(table.columns.delivered_at)
+    delivered = found.get(table.layout.delivered_at)
     return TableShape(
-        binary_payload=found[table.columns.payload]["type"] == "bytea",
+        binary_payload=found[table.layout.payload]["type"] == "bytea",
         delivered_with_zone=delivered is None or delivered["type"] != TIMES[1],
     )
 
 
 def _used(table: Table) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Field of spec.source.table.columns → column and the types it may have (none: any)."""
-    columns = table.columns
+    columns = table.layout
     wanted = {
         "id": (columns.id, INTEGERS),
         "eventId": (columns.event_id, ()),
@@ -85,7 +85,7 @@ def _missing(table: Table, field: str, name: str, found: Description) -> SourceF
     has = ", ".join(list(found)[:20])
     none = "" if field in ("id", "payload", "deliveredAt") else ', or "" if there is none'
     message = f'column "{name}" not found in {table.qualified_name} (it has {has}): '
-    return SourceFault(Reason.SCHEMA_MISMATCH, f"{message}set spec.source.table.columns.{field}{none}")
+    return SourceFault(Reason.SCHEMA_MISMATCH, f"{message}set spec.source.table.layout.{field}{none}")
 
 
 def _mistyped(table: Table, field: str, name: str, kind: str, types: tuple[str, ...]) -> SourceFault:
@@ -96,7 +96,7 @@ def _mistyped(table: Table, field: str, name: str, kind: str, types: tuple[str, 
 
 
 def _check_privileges(table: Table, found: Description, role: str, used: list[str]) -> None:
-    columns = table.columns
+    columns = table.layout
     place, grantee = table.qualified_name, f'"{role}"'
     if not found[columns.id]["schema_usage"]:
         raise _denied(f"GRANT USAGE ON SCHEMA {table.schema_} TO {grantee}")

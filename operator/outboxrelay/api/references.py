@@ -43,3 +43,24 @@ class UserPasswordReference(ApiModel):
     def password(self) -> SecretKeyReference:
         """Where the password is."""
         return SecretKeyReference(name=self.name, key=self.password_key)
+
+
+class CertificateReference(ApiModel):
+    """A client certificate and its private key in one Secret of the relay's namespace, as cert-manager writes them."""
+
+    name: SecretName
+    """Name of a Secret in the namespace of this OutboxRelay."""
+    certificate_key: SecretKey = "tls.crt"
+    """Key of the PEM certificate chain inside that Secret."""
+    private_key_key: SecretKey = "tls.key"
+    """Key of the PEM private key, not encrypted, inside that Secret."""
+
+    @property
+    def certificate(self) -> SecretKeyReference:
+        """Where the certificate chain is."""
+        return SecretKeyReference(name=self.name, key=self.certificate_key)
+
+    @property
+    def private_key(self) -> SecretKeyReference:
+        """Where the private key is."""
+        return SecretKeyReference(name=self.name, key=self.private_key_key)

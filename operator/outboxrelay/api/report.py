@@ -23,12 +23,12 @@ class Health(ApiModel):
 class HeldRow(ApiModel):
     """A row that cannot be sent, and with it the later rows of its key wait."""
 
-    row_id: int
+    row_id: int | str
     key: str | None
     """The ordering key, at most 200 characters of it; None for a row without a key, which holds only itself."""
     event_id: str
     reason: str
-    """RowTooLarge, RowRejected or RowUnmappable."""
+    """RowTooLarge, RowRejected, RowUnmappable or RowEndsProcess."""
     message: str
     since: datetime
     attempts: int

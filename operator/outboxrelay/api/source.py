@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from outboxrelay.api.layout import Layout, Preset, layout_of
 from outboxrelay.api.model import ApiModel
-from outboxrelay.api.references import SecretKeyReference, UserPasswordReference
+from outboxrelay.api.references import CertificateReference, SecretKeyReference, UserPasswordReference
 from outboxrelay.api.validation import Rule, check_rules, rules
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\x00]+$")]
@@ -24,6 +25,17 @@ DATABASE_RULES = (
         "name and credentialsSecretRef belong to host; with uriSecretRef the URI says both",
     ),
 )
+
+
+class DirectAddress(ApiModel):
+    """The server itself, where the address of the database is a transaction pooler's."""
+
+    host: HostName
+    """Host name or address of the server."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    """TCP port of the server."""
+    name: Identifier | None = None
+    """Name of the database there, where the pooler calls it otherwise."""
 
 
 class Database(ApiModel):
@@ -45,6 +57,11 @@ class Database(ApiModel):
     """How the server's TLS certificate is checked. A sslmode in the URI takes precedence."""
     ca_secret_ref: SecretKeyReference | None = None
     """Secret key that holds the PEM certificates to trust, instead of the system's."""
+    client_certificate_secret_ref: CertificateReference | None = None
+    """Secret with the certificate and the private key by which the relay proves to the server who it is."""
+    direct: DirectAddress | None = None
+    """Where the relay's control session connects when the database's address is a pooler in transaction mode: its
+    locks need a session. User, password and TLS are those of the database. Default: the database's own address."""
     connect_timeout_seconds: Annotated[int, Field(ge=1, le=30)] = 3
     """Seconds after which an attempt to connect is given up."""
     statement_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
@@ -65,23 +82,39 @@ class Database(ApiModel):
 class Columns(ApiModel):
     """Which column holds what. A name is taken literally; "" says that the table has no such column."""
 
-    id: Identifier = "id"
-    """Integer column, unique and ascending: the order of delivery within a key."""
-    event_id: OptionalIdentifier = "event_id"
-    """Column with the event's unique id, sent as header `id`. "" = the row's id serves as event id."""
-    key: OptionalIdentifier = "aggregate_id"
-    """Column with the ordering key, sent as the Kafka key. "" = rows have no key and no order among them."""
-    type: OptionalIdentifier = "event_type"
-    """Column with the event's type, sent as header `type`. "" = no such header."""
-    payload: Identifier = "payload"
-    """Column with the Kafka value: jsonb, json, text or bytea, sent byte by byte as the column prints it."""
-    headers: OptionalIdentifier = ""
-    """Column (json or jsonb) with one object whose members become Kafka headers. "" = none."""
-    created_at: OptionalIdentifier = "created_at"
+    id: Identifier | None = None
+    """Unique, ascending: the order of delivery within a key. An integer column, or one of type uuid, whose rows are
+    ordered by createdAt as well as that goes. Default: id."""
+    event_id: OptionalIdentifier | None = None
+    """Column with the event's unique id, sent as header `id`. "" = the row's id serves as event id.
+    Default: event_id."""
+    key: OptionalIdentifier | None = None
+    """Column with the ordering key, sent as the Kafka key. "" = rows have no key and no order among them.
+    Default: aggregate_id."""
+    type: OptionalIdentifier | None = None
+    """Column with the event's type, sent as header `type`. "" = no such header. Default: event_type."""
+    payload: Identifier | None = None
+    """Column with the Kafka value: jsonb, json, text or bytea, sent byte by byte as the column prints it.
+    Default: payload."""
+    headers: OptionalIdentifier | None = None
+    """Column (json or jsonb) with one object whose members become Kafka headers. Default: none."""
+    created_at: OptionalIdentifier | None = None
     """Column (timestamp) with the event's time: the Kafka timestamp, and what lag is measured by.
-    "" = none: Kafka's timestamp is the time of sending, and lag is not known."""
-    delivered_at: Identifier = "delivered_at"
-    """Column (timestamp) that is set when a row is delivered; used with afterDelivery: Mark."""
+    "" = none: Kafka's timestamp is the time of sending, and lag is not known. Default: created_at."""
+    delivered_at: Identifier | None = None
+    """Column (timestamp) that is set when a row is delivered; used with afterDelivery: Mark. Default: delivered_at."""
+    partition: OptionalIdentifier | None = None
+    """Column (integer) with the number of the Kafka partition; NULL leaves it to the key. Default: none."""
+    traceparent: OptionalIdentifier | None = None
+    """Column with the W3C trace context of the event, sent as header `traceparent`. Default: none."""
+
+
+TABLE_RULES = (
+    Rule(
+        "!has(self.retentionSeconds) || self.afterDelivery != 'Delete'",
+        "retentionSeconds needs afterDelivery Mark or Archive: what is deleted cannot be kept",
+    ),
+)
 
 
 class Table(ApiModel):
@@ -89,10 +122,11 @@ class Table(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
+            *TABLE_RULES,
             Rule(
                 "self.schema == oldSelf.schema && self.name == oldSelf.name",
                 "the table is immutable; create a new OutboxRelay for another table",
-            )
+            ),
         )
     )
 
@@ -100,10 +134,26 @@ class Table(ApiModel):
     """Schema of the table."""
     name: Identifier
     """Name of the table."""
+    preset: Preset = "Native"
+    """What columns are called where `columns` does not say it. Debezium: as its outbox event router expects them, with
+    topics outbox.event.<aggregatetype> unless target names another."""
     columns: Columns = Columns()
     """Which column holds what."""
-    after_delivery: Literal["Delete", "Mark"] = "Delete"
-    """What happens to a row once Kafka has confirmed it: Delete it, or Mark it by setting columns.deliveredAt."""
+    after_delivery: Literal["Delete", "Mark", "Archive"] = "Delete"
+    """What happens to a row once Kafka has confirmed it: Delete it, Mark it by setting columns.deliveredAt, or Archive
+    it: move it, whole, to outboxrelay.archive, which is partitioned by day."""
+    retention_seconds: Annotated[int, Field(ge=60, le=315_360_000)] | None = None
+    """Seconds for which marked or archived rows are kept. Default: marked rows are kept for good, archived ones for
+    30 days."""
+
+    @property
+    def layout(self) -> Layout:
+        """The name of every column."""
+        return layout_of(self.preset, self.columns.model_dump())
+
+    def problems(self) -> list[str]:
+        """What the CEL rules of the CRD say, for a manifest that no API server has seen."""
+        return check_rules((TABLE_RULES[0], self.retention_seconds is None or self.after_delivery != "Delete"))
 
     @property
     def qualified_name(self) -> str:
@@ -126,6 +176,9 @@ class Read(ApiModel):
 
     batch_size: Annotated[int, Field(ge=1, le=10000)] = 5000
     """Most rows of one read; fewer are read while rows are large."""
+    visibility: Literal["Committed", "Settled"] = "Committed"
+    """Committed reads every committed row. Settled waits with a row until no transaction is open that began to write
+    before it: row ids then are in commit order even where writers of one key do not lock its aggregate first."""
     min_poll_milliseconds: Annotated[int, Field(ge=1, le=60000)] = 20
     """Milliseconds between reads right after rows were found."""
     max_poll_milliseconds: Annotated[int, Field(ge=10, le=60000)] = 1000

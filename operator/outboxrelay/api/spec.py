@@ -1,63 +1,42 @@
 """The OutboxRelay resource as users write it. crds/outboxrelays.yaml is generated from these models."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from outboxrelay.api.layout import PRESET_TEMPLATES
 from outboxrelay.api.model import ApiModel
+from outboxrelay.api.policy import Flow, Ordering, Poison, Retry
 from outboxrelay.api.source import Source
 from outboxrelay.api.target import Target
 from outboxrelay.api.template import Template
 from outboxrelay.api.validation import Rule, check_rules, rules
 
 MAX_REPLICAS = 64
-MAX_SHARDS = 256
 
 SPEC_RULES = (
     Rule(
-        "self.scaling.replicas <= self.ordering.shards",
+        "self.ordering.mode == 'None' || self.scaling.replicas <= self.ordering.shards",
         "scaling.replicas must not exceed ordering.shards: a replica without a shard has nothing to do",
     ),
-)
-
-
-class Ordering(ApiModel):
-    """Events of one key arrive in the order of their row ids; keys are spread over shards."""
-
-    shards: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=MAX_SHARDS,
-            json_schema_extra=rules(Rule("self == oldSelf", "shards is immutable: it decides who owns which key")),
-        ),
-    ] = 16
-    """Number of slices of the key space, the upper bound of parallelism. Immutable."""
-
-
-RETRY_RULES = (
     Rule(
-        "self.initialBackoffMilliseconds <= self.maxBackoffSeconds * 1000",
-        "initialBackoffMilliseconds must not exceed maxBackoffSeconds",
+        "has(self.target.topic) || has(self.target.topicTemplate) || self.source.table.preset == 'Debezium'",
+        "target needs topic or topicTemplate (only preset Debezium brings a template of its own)",
     ),
 )
-
-
-class Retry(ApiModel):
-    """How long the relay waits before it tries a broker or a database again; each wait is jittered."""
-
-    model_config = ConfigDict(json_schema_extra=rules(*RETRY_RULES))
-
-    initial_backoff_milliseconds: Annotated[int, Field(ge=10, le=600000)] = 200
-    """Milliseconds of the first wait."""
-    max_backoff_seconds: Annotated[int, Field(ge=1, le=600)] = 15
-    """Seconds of the longest wait."""
-    multiplier_percent: Annotated[int, Field(ge=110, le=1000)] = 200
-    """Each wait in percent of the one before it."""
-
-    def problems(self) -> list[str]:
-        """What the CEL rules of the CRD say, for a manifest that no API server has seen."""
-        return check_rules((RETRY_RULES[0], self.initial_backoff_milliseconds <= self.max_backoff_seconds * 1000))
+STEADY_RULES = (
+    Rule(
+        "(has(self.target.topic) ? self.target.topic : '') == (has(oldSelf.target.topic) ? oldSelf.target.topic : '') "
+        "&& (has(self.target.topicTemplate) ? self.target.topicTemplate : '') == "
+        "(has(oldSelf.target.topicTemplate) ? oldSelf.target.topicTemplate : '') || oldSelf.state == 'Stopped'",
+        "target.topic may change only while state is Stopped: pods of both topics would run side by side",
+    ),
+    Rule(
+        "self.ordering.mode == oldSelf.ordering.mode || oldSelf.state == 'Stopped'",
+        "ordering.mode may change only while state is Stopped: pods of both modes would send the same rows",
+    ),
+)
 
 
 class Scaling(ApiModel):
@@ -73,10 +52,7 @@ class OutboxRelaySpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             *SPEC_RULES,
-            Rule(
-                "self.target.topic == oldSelf.target.topic || oldSelf.state == 'Stopped'",
-                "target.topic may change only while state is Stopped: pods of both topics would run side by side",
-            ),
+            *STEADY_RULES,
         )
     )
 
@@ -90,18 +66,42 @@ class OutboxRelaySpec(ApiModel):
     """How order is kept."""
     retry: Retry = Retry()
     """How long the relay waits before it tries again."""
+    poison: Poison = Poison()
+    """What happens to a row that cannot be sent."""
+    flow: Flow = Flow()
+    """How fast the relay may go."""
     scaling: Scaling = Scaling()
     """How many relay pods share the work."""
     template: Template = Template()
     """How the relay's pods are made."""
 
+    @property
+    def topic_template(self) -> str | None:
+        """The template that names a row's topic, or None where every row goes to target.topic."""
+        if self.target.topic:
+            return None
+        return self.target.topic_template or PRESET_TEMPLATES.get(self.source.table.preset)
+
+    @property
+    def allowed_topics(self) -> tuple[str, ...]:
+        """Patterns of the topics that topic_template may name; a preset's own template brings its own."""
+        if self.target.allowed_topics or self.topic_template is None:
+            return tuple(self.target.allowed_topics)
+        return (re.sub(r"\{[^{}]+\}", "*", self.topic_template),)
+
     def problems(self) -> list[str]:
         """Each broken CEL rule as "path: message", for a manifest that no API server has seen."""
         parts = {
-            "spec": check_rules((SPEC_RULES[0], self.scaling.replicas <= self.ordering.shards)),
+            "spec": check_rules(
+                (SPEC_RULES[0], self.ordering.mode == "None" or self.scaling.replicas <= self.ordering.shards),
+                (SPEC_RULES[1], bool(self.target.topic or self.topic_template)),
+            ),
             "spec.source.database": self.source.database.problems(),
+            "spec.source.table": self.source.table.problems(),
             "spec.source.read": self.source.read.problems(),
             "spec.target": self.target.problems(),
+            "spec.ordering": self.ordering.problems(),
             "spec.retry": self.retry.problems(),
+            "spec.poison": self.poison.problems(),
         }
         return [f"{path}: {message}" for path, messages in parts.items() for message in messages]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from outboxrelay.api.names import Reason
+from outboxrelay.decisions.rows import RowId
 from outboxrelay.errors import TargetFault
 
 
@@ -10,7 +11,7 @@ from outboxrelay.errors import TargetFault
 class Refusal:
     """A row that cannot be sent, and why."""
 
-    row_id: int
+    row_id: RowId
     reason: Reason
     message: str
 
@@ -25,7 +26,7 @@ class Refused:
     """Some rows can never be sent; every row that is not named here was confirmed."""
 
     refusals: tuple[Refusal, ...]
-    unsent: frozenset[int]
+    unsent: frozenset[RowId]
     """Rows of the same keys behind them, which were not sent."""
     overtaken: int
     """Rows that arrived although a row before them with the same key was then refused by the broker."""
@@ -36,7 +37,7 @@ class Broken:
     """The brokers or the topic take nothing now; start again from the table."""
 
     fault: TargetFault
-    confirmed: tuple[int, ...]
+    confirmed: tuple[RowId, ...]
     """Rows that were confirmed before."""
 
 

@@ -4,13 +4,39 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-Row = tuple[int, str, str | None, str | None, str | bytes | None, str | None, int | None]
-"""row id, event id, key, type, payload, headers (a JSON object), time in ms. A tuple, because there are many."""
+RowId = int | str
+"""What the id column holds: an integer, or the text of a uuid."""
+
+Row = tuple[
+    RowId,
+    str,
+    str | None,
+    str | None,
+    str | bytes | None,
+    str | None,
+    int | None,
+    int | None,
+    str | None,
+    int | None,
+    list[str | None] | None,
+]
+"""A tuple, because there are many:
+
+0 row id, 1 event id, 2 key, 3 type, 4 payload, 5 headers (a JSON object), 6 time in ms since 1970,
+7 size of the payload in bytes (None: the payload is NULL; a size without a payload: larger than MAX_PAYLOAD_BYTES),
+8 topic (None: the same for all rows), 9 partition (None: by the key),
+10 values of the traceparent column and of target.headers' columns (None: none are configured).
+"""
 
 ROW_ID: Final = 0
-KEY: Final = 2
 EVENT_ID: Final = 1
+KEY: Final = 2
 PAYLOAD: Final = 4
+SIZE: Final = 7
+TOPIC: Final = 8
+
+MAX_PAYLOAD_BYTES: Final = 32 * 1024 * 1024
+"""A larger payload is not read from the database: it would need several times its size in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +47,10 @@ class ReadRequest:
     floor: int | None
     shards: tuple[int, ...] | None
     """Shards to read; None reads all of them without asking for the shard of a row."""
-    in_flight: Sequence[int]
+    in_flight: Sequence[RowId]
     """Rows that are already on their way."""
     held_keys: Collection[str]
-    held_rows: Collection[int]
+    held_rows: Collection[RowId]
     """Rows without a key that are held."""
+    blocked_topics: Collection[str] = ()
+    """Topics whose rows wait; only where rows name their topic."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from outboxrelay.decisions.rows import ROW_ID, Row
+from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, Row, RowId
 
 
 @dataclass(slots=True)
@@ -11,7 +11,7 @@ class Batch:
     """What one read found."""
 
     rows: list[Row]
-    ids: list[int]
+    ids: list[RowId]
     ticket: int
     full: bool
     """Whether the read was cut by its limit, so that more waits in the table."""
@@ -19,19 +19,11 @@ class Batch:
     """Bytes of keys and values."""
 
 
-def ids_of(rows: Iterable[Row]) -> list[int]:
+def ids_of(rows: Iterable[Row]) -> list[RowId]:
     """Row ids, in order."""
     return [row[ROW_ID] for row in rows]
 
 
 def size_of(rows: Iterable[Row]) -> int:
     """Bytes of keys and values. One pass without a call per row: it runs for every row that is delivered."""
-    total = 0
-    for _, _, key, _, payload, _, _ in rows:
-        if payload is not None:
-            if isinstance(payload, str) and not payload.isascii():
-                payload = payload.encode()
-            total += len(payload)
-        if key is not None:
-            total += len(key)
-    return total
+    return sum([(row[SIZE] or 0) + len(row[KEY] or "") for row in rows])

@@ -7,7 +7,7 @@ from datetime import datetime
 from outboxrelay.api.report import Held, HeldRow
 from outboxrelay.decisions.holding import is_full, retry_delay
 from outboxrelay.decisions.outcomes import Refusal
-from outboxrelay.decisions.rows import EVENT_ID, KEY, ROW_ID, Row
+from outboxrelay.decisions.rows import EVENT_ID, KEY, ROW_ID, Row, RowId
 
 SHOWN_ROWS = 20
 SHOWN_CHARACTERS = 200
@@ -16,7 +16,7 @@ RETRIED_AT_ONCE = 100
 
 @dataclass(slots=True)
 class _Entry:
-    row_id: int
+    row_id: RowId
     key: str | None
     event_id: str
     refusal: Refusal
@@ -29,9 +29,9 @@ class HeldKeys:
     """Bounded, in memory only: after a restart the row is tried, and held, again."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, _Entry] = {}
-        self._by_key: dict[str, int] = {}
-        self._without_key: set[int] = set()
+        self._entries: dict[RowId, _Entry] = {}
+        self._by_key: dict[str, RowId] = {}
+        self._without_key: set[RowId] = set()
         self.overtaken = 0
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class HeldKeys:
         return list(self._by_key)
 
     @property
-    def rows(self) -> list[int]:
+    def rows(self) -> list[RowId]:
         """Rows without a key to leave out of reads."""
         return list(self._without_key)
 
@@ -74,12 +74,12 @@ class HeldKeys:
             entry.retry_at = now + retry_delay(entry.attempts)
         return [_shown(entry) for entry in new]
 
-    def due(self, now: float) -> list[int]:
+    def due(self, now: float) -> list[RowId]:
         """Rows to try again, a few at a time."""
         found = [entry.row_id for entry in self._entries.values() if entry.retry_at <= now]
-        return sorted(found)[:RETRIED_AT_ONCE]
+        return found[:RETRIED_AT_ONCE]
 
-    def release(self, row_ids: Iterable[int]) -> None:
+    def release(self, row_ids: Iterable[RowId]) -> None:
         """These rows are delivered or gone: their keys go on."""
         for row_id in row_ids:
             entry = self._entries.pop(row_id, None)

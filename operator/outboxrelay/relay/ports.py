@@ -1,12 +1,13 @@
 """What the relay needs from the outside. Adapters satisfy these; the fakes of the tests do too."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from outboxrelay.decisions.floor import Snapshot
 from outboxrelay.decisions.outcomes import Outcome
-from outboxrelay.decisions.rows import ReadRequest, Row
+from outboxrelay.decisions.rows import ReadRequest, Row, RowId
 from outboxrelay.decisions.sharding import Holding
 from outboxrelay.errors import TargetFault
 
@@ -33,7 +34,7 @@ class RowSource(Protocol):
     async def read(self, request: ReadRequest) -> list[Row]:
         """Pending rows in the order of their ids, in one snapshot."""
 
-    async def read_rows(self, ids: Collection[int]) -> list[Row]:
+    async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
         """Those of ``ids`` that are still pending, in the order of their ids."""
 
     async def snapshot(self) -> Snapshot:
@@ -46,11 +47,71 @@ class RowSource(Protocol):
 class RowSettler(Protocol):
     """Deletes or marks what was delivered, on a connection of its own."""
 
-    async def settle(self, ids: Sequence[int]) -> None:
+    async def settle(self, ids: Sequence[RowId]) -> None:
         """In one statement; safe to repeat. Raises SourceFault."""
 
     async def close(self) -> None:
         """Give the connection up; the next ``settle`` makes a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt to send one row that failed for the row's own sake."""
+
+    row_id: RowId
+    event_id: str
+    key: str | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What is remembered of a row that is not delivered yet."""
+
+    row_id: RowId
+    key: str | None
+    started: int
+    finished: int
+    """An attempt that was started and never finished ended the process, or was under way when it ended."""
+
+
+class PoisonStore(Protocol):
+    """What the database remembers of rows that could not be sent. Every method raises SourceFault.
+
+    Bound to the session that holds the locks, so that only the owner of a row writes of it. Where the tables are
+    missing or not granted, ``open`` says so and the other methods do nothing and return nothing.
+    """
+
+    async def open(self) -> tuple[str, ...]:
+        """What cannot be done for want of tables or privileges, each a sentence; empty when all is there."""
+
+    async def unclean(self, live: Collection[int]) -> bool:
+        """Whether members that are not among ``live`` (numbers) went without leaving; they are forgotten."""
+
+    async def enter(self, member: int) -> None:
+        """This process is member ``member`` from now on."""
+
+    async def leave(self, member: int) -> None:
+        """It went in order."""
+
+    async def load(self) -> list[Attempts]:
+        """Rows of this relay of which attempts are remembered."""
+
+    async def start(self, rows: Sequence[Row]) -> None:
+        """An attempt for each row begins."""
+
+    async def finish(self, ids: Sequence[RowId]) -> None:
+        """These rows are delivered or gone: nothing more needs to be remembered of them."""
+
+    async def failed(self, failures: Sequence[Failure]) -> dict[RowId, int]:
+        """An attempt for each row ended in failure; attempts so far (a row of which no start is known gains one)."""
+
+    async def quarantine(self, failures: Sequence[Failure], most: int) -> frozenset[RowId]:
+        """Move these rows, whole, into quarantine in one statement while fewer than ``most`` are there; those moved."""
+
+    async def quarantined(self) -> int:
+        """Rows of this relay in quarantine now."""
 
 
 class ControlSession(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from outboxrelay.decisions.rows import RowId
 from outboxrelay.relay.ports import RowSettler
 
 AT_ONCE = 20_000
@@ -12,10 +13,10 @@ class Settler:
 
     def __init__(self, rows: RowSettler) -> None:
         self._rows = rows
-        self.waiting: list[int] = []
+        self.waiting: list[RowId] = []
         """Confirmed rows, to be left out of reads until they are settled."""
 
-    def add(self, ids: Sequence[int]) -> None:
+    def add(self, ids: Sequence[RowId]) -> None:
         """These rows are confirmed."""
         self.waiting.extend(ids)
 
