@@ -5,6 +5,7 @@
   x Fault                      something outside is wrong; carries a Reason for conditions and reports
     + SourceFault              the database: back off, verify again
     + TargetFault              the brokers or the topic: open the circuit, back off, start again from the table
+      . TopicFault             one topic only: where rows name their topic, the others go on
     + ClusterFault             the Kubernetes API: try again later
 
 Anything else that is raised is a bug: the process ends loudly, and the table still has every row.
@@ -34,6 +35,14 @@ class SourceFault(Fault):
 
 class TargetFault(Fault):
     """The brokers or the topic cannot be used now."""
+
+
+class TopicFault(TargetFault):
+    """One topic cannot be used now, though the brokers answer."""
+
+    def __init__(self, reason: str, message: str, topic: str) -> None:
+        super().__init__(reason, message)
+        self.topic = topic
 
 
 class ClusterFault(Fault):

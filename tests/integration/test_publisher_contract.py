@@ -12,13 +12,15 @@ from confluent_kafka.cimpl import NewTopic
 
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.kafka_publisher import KafkaPublisher
+from outboxrelay.api.manifest import parse_manifest
 from outboxrelay.api.names import Reason
-from outboxrelay.api.target import Target
+from outboxrelay.decisions.mapping import Mapper
 from outboxrelay.decisions.outcomes import Broken, Delivered, Refused
 from outboxrelay.errors import TargetFault
 from tests.support.fake_publisher import FakePublisher
 from tests.support.fake_source import row
 from tests.support.oracle.consumer import Consumer
+from tests.support.relay_process import manifest as relay_manifest
 
 pytestmark = pytest.mark.needs_services
 
@@ -26,8 +28,9 @@ BIG = "x" * 30_000
 
 
 def kafka(topic: str, servers: str, **fields: Any) -> KafkaPublisher:
-    spec = {"bootstrapServers": servers.split(","), "topic": topic, "protocol": "PLAINTEXT", **fields}
-    return KafkaPublisher(Target.model_validate(spec), MappingCredentials({}))
+    manifest = relay_manifest(table="outbox", topic=topic, servers=servers, target=fields)
+    spec = parse_manifest(manifest).spec
+    return KafkaPublisher(spec, Mapper(spec), MappingCredentials({}))
 
 
 class Brokers:

@@ -10,9 +10,11 @@ import pytest
 
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.postgres_source import PostgresSettler, PostgresSource
-from outboxrelay.api.source import Source
+from outboxrelay.api.manifest import parse_manifest
 from outboxrelay.decisions.rows import ReadRequest, Row
+from outboxrelay.manifests.secrets import references
 from tests.support.fake_source import FakeSource, row
+from tests.support.relay_process import manifest as relay_manifest
 
 pytestmark = pytest.mark.needs_services
 
@@ -42,21 +44,20 @@ async def real(mark: bool) -> AsyncIterator[Table]:
         "CREATE TABLE outbox (id bigint PRIMARY KEY, event_id text, aggregate_id text, event_type text, payload text, "
         "headers json, created_at timestamptz, delivered_at timestamptz)"
     )
-    spec = Source.model_validate(
-        {
-            "database": {"uriSecretRef": {"name": "db", "key": "uri"}},
-            "table": {
-                "name": "outbox", "columns": {"headers": "headers"}, "afterDelivery": "Mark" if mark else "Delete",
-            },
-        }
-    )  # fmt: skip
-    credentials = MappingCredentials({("db", "uri"): uri})
-    source = PostgresSource(spec, SHARDS, credentials, "contract read")
-    settler = PostgresSettler(spec, SHARDS, credentials, "contract settle")
+    table = {"columns": {"headers": "headers"}, "afterDelivery": "Mark" if mark else "Delete"}
+    found = relay_manifest(
+        table="outbox", topic="t", servers="k:1", source={"table": table}, ordering={"shards": SHARDS}
+    )
+    manifest = parse_manifest(found)
+    [secret] = references(manifest.spec)
+    credentials = MappingCredentials({(secret.name, secret.key): uri})
+    source = PostgresSource(manifest, credentials)
+    settler = PostgresSettler(manifest, credentials)
 
     async def insert(rows: list[Row]) -> None:
         await database.executemany(
-            "INSERT INTO outbox VALUES ($1, $2, $3, $4, $5, $6::text::json, to_timestamp($7::bigint / 1000.0))", rows
+            "INSERT INTO outbox VALUES ($1, $2, $3, $4, $5, $6::text::json, to_timestamp($7::bigint / 1000.0))",
+            [row[:7] for row in rows],
         )
 
     yield Table(source, settler, insert)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from outboxrelay.api.names import Reason
-from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refusal, Refused
-from outboxrelay.decisions.rows import KEY, ROW_ID, Row
-from outboxrelay.errors import TargetFault
+from outboxrelay.decisions.outcomes import Broken, DeadLetter, Delivered, Outcome, Refusal, Refused
+from outboxrelay.decisions.rows import KEY, ROW_ID, TOPIC, Row, RowId
+from outboxrelay.errors import TargetFault, TopicFault
 
 
 class FakePublisher:
@@ -14,9 +14,17 @@ class FakePublisher:
 
     def __init__(self, delay: float = 0.005) -> None:
         self.arrived: list[Row] = []
-        self.batches: list[list[int]] = []
+        self.batches: list[list[RowId]] = []
         self.down: TargetFault | None = None
-        self.too_large: set[int] = set()
+        self.too_large: set[RowId] = set()
+        self.missing: set[str] = set()
+        """Topics that are not there."""
+        self.buried: list[DeadLetter] = []
+        self.ends_process: set[RowId] = set()
+        """Rows at which the process ends without a word, once the test cancels it."""
+        self.ended = asyncio.Event()
+        self.throttle = 0.0
+        self.told: list[str] = []
         self.hanging = False
         self.opens: list[float] = []
         self.discards = 0
@@ -26,7 +34,7 @@ class FakePublisher:
         self._aborted = asyncio.Event()
 
     @property
-    def ids(self) -> list[int]:
+    def ids(self) -> list[RowId]:
         """Row ids in the order of their arrival."""
         return [row[ROW_ID] for row in self.arrived]
 
@@ -41,6 +49,10 @@ class FakePublisher:
         """As Publisher says."""
         self.batches.append([row[ROW_ID] for row in rows])
         await asyncio.sleep(self._delay)
+        if self.ends_process.intersection(self.batches[-1]):
+            self.ended.set()
+            await self._aborted.wait()
+            return Broken(TargetFault(Reason.STOPPED, "the process is gone"), ())
         if self.hanging:
             await self._aborted.wait()
             return Broken(TargetFault(Reason.STOPPED, "given up"), ())
@@ -52,6 +64,27 @@ class FakePublisher:
             fault = TargetFault(Reason.BROKER_UNAVAILABLE, "the brokers went away")
             return Broken(fault, tuple(row[ROW_ID] for row in sent))
         return self._take(rows)
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> Outcome:
+        """As Publisher says."""
+        await asyncio.sleep(self._delay)
+        if self.down:
+            return Broken(self.down, ())
+        self.buried += letters
+        return Delivered()
+
+    async def check_topic(self, topic: str) -> TargetFault | None:
+        """As Publisher says."""
+        return self.down or (_missing(topic) if topic in self.missing else None)
+
+    def throttled(self) -> float:
+        """As Publisher says."""
+        milliseconds, self.throttle = self.throttle, 0.0
+        return milliseconds
+
+    def notices(self) -> list[str]:
+        """As Publisher says."""
+        return self.told
 
     async def check(self) -> TargetFault | None:
         """As Publisher says."""
@@ -72,14 +105,25 @@ class FakePublisher:
 
     def _take(self, rows: Sequence[Row]) -> Outcome:
         refusals: list[Refusal] = []
-        blocked: set[str | None] = set()
-        unsent: set[int] = set()
+        stopped: set[str | None] = set()
+        blocked: dict[str, TopicFault] = {}
+        unsent: set[RowId] = set()
         for row in rows:
-            if row[KEY] is not None and row[KEY] in blocked:
+            topic = row[TOPIC] or ""
+            if row[KEY] is not None and row[KEY] in stopped:
+                unsent.add(row[ROW_ID])
+            elif topic in self.missing:
+                blocked[topic] = _missing(topic)
                 unsent.add(row[ROW_ID])
             elif row[ROW_ID] in self.too_large:
                 refusals.append(Refusal(row[ROW_ID], Reason.ROW_TOO_LARGE, "too large"))
-                blocked.add(row[KEY])
+                stopped.add(row[KEY])
             else:
                 self.arrived.append(row)
-        return Refused(tuple(refusals), frozenset(unsent), 0) if refusals else Delivered()
+        if refusals or unsent:
+            return Refused(tuple(refusals), frozenset(unsent), 0, tuple(blocked.values()))
+        return Delivered()
+
+
+def _missing(topic: str) -> TopicFault:
+    return TopicFault(Reason.TOPIC_NOT_FOUND, f"topic {topic} not found", topic)

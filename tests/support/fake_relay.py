@@ -4,31 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from outboxrelay.api.manifest import parse_manifest
 from outboxrelay.api.report import RelayReport
-from outboxrelay.decisions.retries import BackoffPolicy
-from outboxrelay.relay.beats import Beats
-from outboxrelay.relay.circuit import Circuit
-from outboxrelay.relay.health import HealthTracker
-from outboxrelay.relay.held import HeldKeys
-from outboxrelay.relay.membership import Membership
-from outboxrelay.relay.metrics import Metrics
-from outboxrelay.relay.ownership import Ownership
-from outboxrelay.relay.process import Parts, RelayProcess
-from outboxrelay.relay.progress import Progress
-from outboxrelay.relay.pump import Pump
-from outboxrelay.relay.reader import Reader
-from outboxrelay.relay.session import Session
-from outboxrelay.relay.settler import Settler
+from outboxrelay.relay.assembly import Outside, assemble
+from outboxrelay.relay.process import RelayProcess
 
 from .fake_clock import FakeClock
 from .fake_control import FakeControl, FakeLocks
+from .fake_doorbell import FakeDoorbell
+from .fake_poison import FakePoison
 from .fake_publisher import FakePublisher
 from .fake_source import FakeSource
 
 SHARDS = 4
-POLICY = BackoffPolicy(initial=0.2, maximum=15, multiplier=2)
 
 
 @dataclass
@@ -40,68 +30,51 @@ class FakeRelay:
     locks: FakeLocks = field(default_factory=FakeLocks)
     batch: int = 10
     state: str = "Running"
+    store: FakePoison | None = None
+    """What the database remembers; relays of one table share one."""
+    ordering: dict[str, Any] = field(default_factory=dict)
+    poison: dict[str, Any] = field(default_factory=dict)
+    flow: dict[str, Any] = field(default_factory=dict)
+    target: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         table, target = {"name": "outbox"}, {"bootstrapServers": ["k:1"], "topic": "t", "protocol": "PLAINTEXT"}
+        target |= self.target
+        if "topicTemplate" in target:
+            del target["topic"]
         database = {"uriSecretRef": {"name": "db", "key": "uri"}}
         spec = {
             "state": self.state,
             "source": {"database": database, "table": table, "read": {"batchSize": self.batch}},
             "target": target,
-            "ordering": {"shards": SHARDS},
+            "ordering": {"shards": SHARDS} | self.ordering,
+            "poison": self.poison,
+            "flow": self.flow,
         }
         head = {"apiVersion": "outboxrelay.dev/v1alpha1", "kind": "OutboxRelay", "metadata": {"name": "orders"}}
         self.manifest = parse_manifest({**head, "spec": spec})
         self.control = FakeControl(self.locks)
         self.stop = asyncio.Event()
         self.clock = FakeClock()
-        self.beats, self.metrics, self.held = Beats(self.clock), Metrics(), HeldKeys()
-        self.ownership = Ownership(SHARDS)
+        self.store = self.store or FakePoison(self.source)
+        self.doorbell = FakeDoorbell()
 
     def build(self) -> RelayProcess:
         """Wire it as relay.app does; needs the running loop."""
-        source_health, target_health = HealthTracker(self.clock), HealthTracker(self.clock)
-        self.circuit = Circuit(self.publisher, POLICY, target_health, self.metrics, self.clock)
-        self.reader = Reader(self.source, self.ownership, self.held, self.manifest.spec.source.read, self.clock)
-        progress = Progress(self.metrics, self.clock)
-        self.settler = Settler(self.source)
-        taking = self.manifest.spec.state == "Running"
-        membership = Membership(self.control, self.ownership, taking, self.beats, self.clock)
-        pump = Pump(
-            source=self.source,
-            publisher=self.publisher,
-            circuit=self.circuit,
-            settler=self.settler,
-            ownership=self.ownership,
-            held=self.held,
-            reader=self.reader,
-            progress=progress,
-            policy=POLICY,
-            health=source_health,
-            beats=self.beats,
-            clock=self.clock,
-            stop=self.stop,
-        )
-        return RelayProcess(
-            Parts(
-                manifest=self.manifest,
-                member_name="relay-0",
+        assert self.store is not None
+        return assemble(
+            Outside(
                 source=self.source,
-                source_health=source_health,
-                target_health=target_health,
-                circuit=self.circuit,
-                membership=membership,
-                ownership=self.ownership,
-                session=Session(membership, pump, self.circuit, self.reader, self.held),
-                reader=self.reader,
-                held=self.held,
-                progress=progress,
-                metrics=self.metrics,
-                beats=self.beats,
+                settler=self.source,
+                publisher=self.publisher,
+                control=self.control,
+                store=self.store,
+                doorbell=self.doorbell,
                 clock=self.clock,
-                policy=POLICY,
-                stop=self.stop,
-            )
+            ),
+            self.manifest,
+            "relay-0",
+            self.stop,
         )
 
     @asynccontextmanager
@@ -119,7 +92,7 @@ class FakeRelay:
     async def end(self) -> None:
         """Stop in order; raises what the process raised."""
         self.stop.set()
-        self.ownership.changed.set()
+        self.process.ownership.changed.set()
         self.publisher.hanging = False
         async with asyncio.timeout(60):
             await self.task

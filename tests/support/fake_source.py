@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from outboxrelay.decisions.floor import Snapshot
-from outboxrelay.decisions.rows import KEY, ROW_ID, ReadRequest, Row
+from outboxrelay.decisions.floor import Holder, Snapshot
+from outboxrelay.decisions.rows import KEY, ROW_ID, TOPIC, ReadRequest, Row, RowId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -42,13 +42,14 @@ class FakeSource:
     """Rows by id. Set ``fault`` to make every call fail."""
 
     def __init__(self, shards: int = 4, delay: float = 0.001) -> None:
-        self.rows: dict[int, Row] = {}
-        self.open_transactions: dict[int, int] = {}
+        self.rows: dict[RowId, Row] = {}
+        self.open_transactions: dict[RowId, int] = {}
         """Row id drawn by a transaction that has not ended → its xid."""
         self.next_xid = 100
         self.fault: SourceFault | None = None
         self.settle_fault: SourceFault | None = None
-        self.settled: list[int] = []
+        self.settled: list[RowId] = []
+        self.holder: Holder | None = None
         self.reads: list[ReadRequest] = []
         self.opened = 0
         self._shards = shards
@@ -70,7 +71,7 @@ class FakeSource:
     def shard(self, item: Row) -> int:
         """Any stable function of the key will do."""
         key = item[KEY]
-        return (item[ROW_ID] if key is None else sum(key.encode())) % self._shards
+        return sum((str(item[ROW_ID]) if key is None else key).encode()) % self._shards
 
     async def open(self) -> None:
         """Connect."""
@@ -85,26 +86,27 @@ class FakeSource:
         self.reads.append(request)
         found = [
             item
-            for row_id, item in sorted(self.rows.items())
-            if (request.floor is None or row_id >= request.floor)
+            for row_id, item in sorted(self.rows.items(), key=lambda item: (str(type(item[0])), item[0]))
+            if (request.floor is None or (isinstance(row_id, str) or row_id >= request.floor))
             and (request.shards is None or self.shard(item) in request.shards)
             and row_id not in request.in_flight
             and item[KEY] not in request.held_keys
             and row_id not in request.held_rows
+            and (item[TOPIC] is None or item[TOPIC] not in request.blocked_topics)
         ]
         return found[: request.limit]
 
-    async def read_rows(self, ids: Collection[int]) -> list[Row]:
+    async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
         """As RowSource says."""
         await self.open()
-        return [self.rows[row_id] for row_id in sorted(ids) if row_id in self.rows]
+        return [self.rows[row_id] for row_id in ids if row_id in self.rows]
 
     async def snapshot(self) -> Snapshot:
         """As RowSource says."""
         await self.open()
         return Snapshot(min(self.open_transactions.values(), default=self.next_xid), self.next_xid)
 
-    async def settle(self, ids: Sequence[int]) -> None:
+    async def settle(self, ids: Sequence[RowId]) -> None:
         """As RowSettler says."""
         await self._answer()
         if self.settle_fault:
@@ -112,6 +114,14 @@ class FakeSource:
         for row_id in ids:
             if self.rows.pop(row_id, None):
                 self.settled.append(row_id)
+
+    async def oldest_transaction(self) -> Holder | None:
+        """As RowSource says."""
+        await self.open()
+        return self.holder
+
+    async def release(self) -> None:
+        """As RowSource says."""
 
     async def close(self) -> None:
         """Disconnect."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
+from .merging import merged
+
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping
@@ -30,7 +32,7 @@ def manifest(*, table: str, topic: str, servers: str, name: str = "bench", **spe
         "apiVersion": "outboxrelay.dev/v1alpha1",
         "kind": "OutboxRelay",
         "metadata": {"name": name, "namespace": "default", "uid": f"{name}-{topic}"},
-        "spec": {"source": source, "target": target, **spec},
+        "spec": merged({"source": source, "target": target}, spec),
     }
 
 

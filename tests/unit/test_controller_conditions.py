@@ -47,7 +47,8 @@ def ready(**changes: Any) -> tuple[str, str]:
 
 def test_a_relay_that_delivers_is_ready() -> None:
     assert ready() == ("True", "Delivering")
-    assert {item.status for item in found().values()} == {"True"}
+    assert {item.status for name, item in found().items() if name != "Quarantined"} == {"True"}
+    assert state(found()["Quarantined"]) == ("False", "None")
 
 
 def test_a_relay_with_an_empty_table_is_ready_and_idle() -> None:
@@ -127,7 +128,7 @@ def test_an_old_answer_is_no_answer(field: str, condition: str) -> None:
 def test_nothing_is_claimed_before_the_first_answer() -> None:
     result = found(source=None, target=None, count=None, deployment=None, pods=(), reports=())
     assert {name: item.status for name, item in result.items() if name != "Accepted"} == dict.fromkeys(
-        ("Ready", "SourceReachable", "TargetReachable", "Available", "Delivering"), "Unknown"
+        ("Ready", "SourceReachable", "TargetReachable", "Available", "Delivering", "Quarantined"), "Unknown"
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outboxrelay.decisions.mapping import Unmappable, mapped_headers
+from outboxrelay.decisions.mapping import mapped_headers
+from outboxrelay.decisions.unmappable import Unmappable
 
 
 def test_texts_stay_as_they_are_and_scalars_become_json() -> None:

@@ -25,7 +25,7 @@ def first_arrivals_are_ordered(publisher: FakePublisher) -> bool:
     seen: set[int] = set()
     last: dict[str | None, int] = {}
     for item in publisher.arrived:
-        row_id, key = item[ROW_ID], item[KEY]
+        row_id, key = int(item[ROW_ID]), item[KEY]
         if row_id not in seen:
             if key is not None and row_id < last.get(key, 0):
                 return False

@@ -77,14 +77,14 @@ async def test_a_lost_control_session_ends_ownership_at_once_and_all_starts_agai
 async def test_nothing_is_read_while_the_last_heartbeat_is_too_old() -> None:
     relay = FakeRelay()
     async with relay.running():
-        await relay.until(lambda: relay.report.ready and relay.ownership.owns_all)
+        await relay.until(lambda: relay.report.ready and relay.process.ownership.owns_all)
         relay.control._delay = 4.9
         await asyncio.sleep(30)
-        assert relay.ownership.owns_all
-        relay.ownership.confirm(relay.clock.monotonic() - 11, 1)
+        assert relay.process.ownership.owns_all
+        relay.process.ownership.confirm(relay.clock.monotonic() - 11, 1)
         before = len(relay.source.reads)
         relay.source.insert(row(1))
-        assert not relay.ownership.is_fresh(relay.clock.monotonic())
+        assert not relay.process.ownership.is_fresh(relay.clock.monotonic())
         await asyncio.sleep(0.5)
         assert len(relay.source.reads) <= before + 1
         relay.control._delay = 0.001
@@ -110,11 +110,11 @@ async def test_liveness_fails_for_a_loop_that_is_silent_for_a_minute_but_not_for
     async with relay.running():
         await relay.until(lambda: relay.report.ready)
         await asyncio.sleep(300)
-        assert relay.beats.stuck() == []
-        with relay.beats.watch("stuck loop"):
+        assert relay.process.beats.stuck() == []
+        with relay.process.beats.watch("stuck loop"):
             await asyncio.sleep(61)
-            assert relay.beats.stuck() == ["stuck loop"]
-        assert relay.beats.stuck() == []
+            assert relay.process.beats.stuck() == ["stuck loop"]
+        assert relay.process.beats.stuck() == []
 
 
 async def test_a_process_is_ready_only_after_both_sides_were_verified_once() -> None:

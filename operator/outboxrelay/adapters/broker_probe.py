@@ -32,6 +32,9 @@ PROBE_OPTIONS: ClientConfig = {
 SILENT = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN})
 """Codes that say only that nothing came back."""
 
+ANY_TOPIC = "__consumer_offsets"
+"""Asked for where rows name their topics: any answer will do, and one topic's is the smallest."""
+
 Place = tuple[tuple[str, object], ...]
 
 
@@ -50,8 +53,8 @@ class _Cluster:
         except KafkaException as error:
             raise fault_of(error.args[0]) from None
 
-    async def check(self, topic: str, seconds: float) -> None:
-        """See that ``topic`` is there; raises TargetFault."""
+    async def check(self, topic: str | None, seconds: float) -> None:
+        """See that ``topic`` is there, or without one that brokers answer; raises TargetFault."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(seconds + 0.3):
@@ -63,16 +66,19 @@ class _Cluster:
         """Let the thread end when its request does."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _check(self, topic: str, seconds: float) -> None:
+    def _check(self, topic: str | None, seconds: float) -> None:
         if self._failure is not None and time.monotonic() - self._failed_at < SHARED_FAILURE_SECONDS:
             raise self._failure
         self._failure = self._noted = None
         try:
-            found = self._admin.list_topics(topic, timeout=seconds).topics[topic]
+            asked = topic or ANY_TOPIC
+            found = self._admin.list_topics(asked, timeout=seconds).topics[asked]
         except KafkaException as error:
             self._admin.poll(0)
             self._failure, self._failed_at = self._fault(error.args[0], seconds), time.monotonic()
             raise self._failure from None
+        if topic is None:
+            return
         if found.error is not None:
             raise _topic_fault(topic, found.error)
         leaderless = sorted(number for number, part in found.partitions.items() if part.leader < 0)

@@ -14,7 +14,8 @@ import asyncpg
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.postgres_connect import ConnectSettings, connect, resolve
 from outboxrelay.adapters.postgres_errors import translate
-from outboxrelay.adapters.postgres_statements import quoted, sql
+from outboxrelay.adapters.postgres_statements import order, quoted, sql
+from outboxrelay.adapters.postgres_table import Reading, TableShape, reading_of
 from outboxrelay.adapters.postgres_verify import verify
 from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database, Table
@@ -82,7 +83,7 @@ class DatabaseProbe:
         link.asked_at = now
         try:
             async with asyncio.timeout(seconds), link.lock:
-                return await _ask(link, settings, spec.source.table, exclusions, seconds)
+                return await _ask(link, settings, reading_of(spec), exclusions, seconds)
         except TimeoutError:
             fault = SourceFault(Reason.TIMEOUT, f"no answer within {seconds:.0f} s")
         except SourceFault as found:
@@ -102,7 +103,7 @@ class DatabaseProbe:
 
 
 async def _ask(
-    link: _Link, settings: ConnectSettings, table: Table, exclusions: Exclusions, seconds: float
+    link: _Link, settings: ConnectSettings, reading: Reading, exclusions: Exclusions, seconds: float
 ) -> TableCount:
     if link.failure is not None and time.monotonic() - link.failed_at < SHARED_FAILURE_SECONDS:
         raise link.failure
@@ -110,12 +111,12 @@ async def _ask(
     try:
         reused = link.connection is not None
         try:
-            return await _look(link, settings, table, exclusions, seconds)
+            return await _look(link, settings, reading, exclusions, seconds)
         except SourceFault as fault:
             if not (reused and fault.reason == Reason.CONNECT_FAILED):
                 raise
             # The server ended a connection that had been kept: that says nothing about whether it takes a new one.
-            return await _look(link, settings, table, exclusions, seconds)
+            return await _look(link, settings, reading, exclusions, seconds)
     except SourceFault as fault:
         if fault.reason in CONNECTION_REASONS:
             link.failure, link.failed_at = fault, time.monotonic()
@@ -123,14 +124,14 @@ async def _ask(
 
 
 async def _look(
-    link: _Link, settings: ConnectSettings, table: Table, exclusions: Exclusions, seconds: float
+    link: _Link, settings: ConnectSettings, reading: Reading, exclusions: Exclusions, seconds: float
 ) -> TableCount:
     """One look through the link's connection; what fails for anything but the table drops it."""
     try:
         if link.connection is None or link.connection.is_closed():
             link.connection = await connect(settings, application_name=APPLICATION_NAME, statement_timeout=seconds)
-        await verify(link.connection, table)
-        return await _count(link.connection, table, exclusions, seconds)
+        shape = await verify(link.connection, reading)
+        return await _count(link.connection, reading.table, shape, exclusions, seconds)
     except BaseException as error:
         fault = translate(error) if isinstance(error, Exception) else None
         if fault is None or fault.reason in CONNECTION_REASONS:
@@ -140,8 +141,10 @@ async def _look(
         raise fault from None
 
 
-async def _count(connection: asyncpg.Connection, table: Table, exclusions: Exclusions, seconds: float) -> TableCount:
-    statement = _statement(table, bool(exclusions.keys), bool(exclusions.rows))
+async def _count(
+    connection: asyncpg.Connection, table: Table, shape: TableShape, exclusions: Exclusions, seconds: float
+) -> TableCount:
+    statement = _statement(table, shape, bool(exclusions.keys), bool(exclusions.rows))
     arguments: list[object] = [COUNT_LIMIT + 1]
     arguments += [[key[:KEY_LIMIT] for key in exclusions.keys]] if exclusions.keys else []
     arguments += [list(exclusions.rows)] if exclusions.rows else []
@@ -152,7 +155,7 @@ async def _count(connection: asyncpg.Connection, table: Table, exclusions: Exclu
     return TableCount(rows=min(row["rows"], COUNT_LIMIT), exact=row["rows"] <= COUNT_LIMIT, oldest_age=age)
 
 
-def _statement(table: Table, some_keys: bool, some_rows: bool) -> str:
+def _statement(table: Table, shape: TableShape, some_keys: bool, some_rows: bool) -> str:
     columns = table.layout
     filters, number = [], 2
     if some_keys:
@@ -160,13 +163,14 @@ def _statement(table: Table, some_keys: bool, some_rows: bool) -> str:
         filters.append(f"({key} IS NULL OR left({key}, {KEY_LIMIT}) <> ALL(${number}::text[]))")
         number += 1
     if some_rows:
-        filters.append(f"t.{quoted(columns.id)}::bigint <> ALL(${number}::bigint[])")
+        ids = "bigint[]" if shape.numeric_ids else "text[]::uuid[]"
+        filters.append(f"t.{quoted(columns.id)} <> ALL(${number}::{ids})")
     created = f"t.{quoted(columns.created_at)}"
     # Both sides as seconds since 1970: a time without a zone is read as UTC, as the relay does.
     age = f"CASE WHEN isfinite({created}) THEN extract(epoch FROM now()) - extract(epoch FROM {created}) END"
     return sql("count_pending").format(
         table=f"{quoted(table.schema_)}.{quoted(table.name)}",
-        id=quoted(columns.id),
+        order=order(table, shape),
         pending=f"t.{quoted(columns.delivered_at)} IS NULL" if table.after_delivery == "Mark" else "true",
         deliverable=" AND ".join(filters) or "true",
         age=age if columns.created_at else "NULL::numeric",

@@ -5,56 +5,84 @@ note.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Report
 
-from outboxrelay.adapters.kafka_errors import ErrorClass, class_of, fault_of, line_of, row_reason
+from outboxrelay.adapters.kafka_errors import ErrorClass, class_of, fault_of, line_of, row_reason, topic_fault_of
+from outboxrelay.adapters.kafka_topic import TopicBook
 from outboxrelay.api.names import Reason
-from outboxrelay.decisions.mapping import Header, Unmappable, mapped_headers
+from outboxrelay.decisions.mapping import Mapper, Message
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refusal, Refused
-from outboxrelay.decisions.rows import KEY, ROW_ID, Row, RowId
-from outboxrelay.errors import TargetFault
+from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, Row, RowId
+from outboxrelay.decisions.unmappable import Unmappable
+from outboxrelay.errors import TargetFault, TopicFault
 
 TICK_SECONDS = 0.1
 PURGE_SECONDS = 2.0
 PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+RECORD_OVERHEAD_BYTES = 100
+"""What a batch of one row adds to the key, value and headers that librdkafka counts, at most."""
+HEADROOM_BYTES = 4096
+"""A payload that leaves so much room need not be measured with its headers, which are a few hundred bytes."""
 
 GiveUp = Callable[[], bool]
 """Asked all the time while a batch is on its way."""
 
 
 class Delivery:
-    """Sends batches through one producer."""
+    """Sends batches through one producer.
+
+    ``routed``: rows name their topic, and a topic that takes nothing holds up only its own rows. ``strict``: a row that
+    is refused holds up every row behind it, not only those of its key. ``batch_bytes``: the producer's batches.
+    """
 
     def __init__(
         self,
         producer: Producer,
-        topic: str,
+        mapper: Mapper,
+        book: TopicBook,
+        *,
+        routed: bool,
+        strict: bool,
+        batch_bytes: int,
         deadline: float,
         diagnose: Callable[[], TargetFault],
         give_up: GiveUp,
     ) -> None:
         self._producer = producer
-        self._topic = topic
+        self._mapper = mapper
+        self._book = book
+        self._routed = routed
+        self._strict = strict
+        self._batch_bytes = batch_bytes
         self._deadline = deadline
         self._diagnose = diagnose
         self._give_up = give_up
+        self._messages: Mapping[RowId, Message] = {}
+        self._topics: dict[RowId, str] = {}
         self._failed: dict[RowId, KafkaError] = {}
+        self._blocked: dict[str, TopicFault] = {}
         self._fault: TargetFault | None = None
         self._stuck = False
+        self.spent = False
+        """Whether another producer is needed for the next batch."""
 
-    def begin(self) -> None:
-        """Forget the batch before."""
-        self._failed, self._fault = {}, None
+    def begin(self, messages: Mapping[RowId, Message] | None = None) -> None:
+        """Forget the batch before. ``messages`` are sent in place of what rows map to."""
+        self._messages = messages or {}
+        self._topics, self._failed, self._blocked, self._fault = {}, {}, {}, None
 
     def hand_over(self, rows: Sequence[Row]) -> int:
         """Produce ``rows`` up to the first that needs a second look; how many. Never waits, so any thread may call it.
 
         Nearly every row takes this way, so it does nothing that only few of them need.
         """
-        produce, topic, note = self._producer.produce, self._topic, self._note
+        if not self._mapper.plain:
+            return self._hand_over_mapped(rows)
+        produce, topic, note = self._producer.produce, self._mapper.topic, self._note
         for position, (row_id, event_id, key, kind, payload, mapped, milliseconds, *_) in enumerate(rows):
             if mapped is not None or payload is None or kind is None or milliseconds is None:
                 return position
@@ -67,112 +95,165 @@ class Delivery:
                     timestamp=milliseconds,
                     headers=[("id", event_id), ("type", kind), ("sequence", str(row_id))],
                 )
-            except (BufferError, KafkaException):
+            except (BufferError, KafkaException, UnicodeError):
                 return position
         return len(rows)
+
+    def _hand_over_mapped(self, rows: Sequence[Row]) -> int:
+        for position, row in enumerate(rows):
+            try:
+                message = self._mapper.message(row)
+                if self._routed and not self._surely_fits(message, row[SIZE]):
+                    return position
+                self._hand(row[ROW_ID], message)
+            except (BufferError, KafkaException, Unmappable):
+                return position
+        return len(rows)
+
+    def _surely_fits(self, message: Message, size: int | None) -> bool:
+        limits = self._book.known(message.topic)
+        return limits is not None and (size or 0) + len(message.key or "") < limits.max_message_bytes - HEADROOM_BYTES
 
     def send(self, rows: Sequence[Row], begun: int) -> Outcome:
         """Send ``rows``, of which ``begun`` were handed over; blocks until each is confirmed, refused or given up."""
         refused: dict[RowId, Refusal] = {}
-        unsent = self._produce_all(rows[begun:], refused)
-        fault = self._wait(0)
-        if fault is None and not self._failed:
-            return Refused(tuple(refused.values()), unsent, 0) if refused else Delivered()
-        if fault is None:
-            fault = self._worst()
-        overtaken = 0
-        if fault is None:
-            fault, overtaken, more = self._one_by_one(rows, refused)
-            unsent |= more
-        if fault is not None:
+        unsent = set(self._produce_all(rows[begun:], refused))
+        self._wait(0)
+        if self._fault is None and not self._failed and not unsent:
+            return Refused(tuple(refused.values()), frozenset(), 0) if refused else Delivered()
+        if self._fault is None:
+            self._fault = self._worst()
+        if self._fault is not None and self._routed and not self._stuck:
+            self._fault = self._blame_topics(self._fault)
+        overtaken = self._overtaken(rows, refused)
+        unsent |= self._take_out_topics()
+        if self._fault is None:
+            unsent |= self._one_by_one(rows, refused)
+        if self._fault is not None:
             left = {*self._failed, *refused, *unsent}
-            return Broken(fault, self._confirmed(rows, left))
-        return Refused(tuple(refused.values()), frozenset(unsent), overtaken)
+            return Broken(self._fault, self._confirmed(rows, left))
+        return Refused(tuple(refused.values()), frozenset(unsent), overtaken, tuple(self._blocked.values()))
 
     def _produce_all(self, rows: Sequence[Row], refused: dict[RowId, Refusal]) -> frozenset[RowId]:
         """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over."""
         blocked: set[str] = set()
         unsent: set[RowId] = set()
         for position, row in enumerate(rows):
-            row_id, key = row[ROW_ID], row[KEY]
-            if key in blocked:
+            row_id, lane = row[ROW_ID], self._lane(row)
+            if lane is not None and lane in blocked:
                 unsent.add(row_id)
                 continue
-            refusal = self._produce(row)
-            if refusal is not None:
-                refused[row_id] = refusal
-                if key is not None:
-                    blocked.add(key)
-            elif row_id in self._failed:
+            handed = self._produce(row)
+            if isinstance(handed, Refusal):
+                refused[row_id] = handed
+                if lane is not None:
+                    blocked.add(lane)
+            elif self._fault is not None or row_id in self._failed or self.spent:
                 # The producer takes nothing: rows behind this one must not get through after all.
-                unsent.update(later[ROW_ID] for later in rows[position + 1 :])
+                unsent.update(later[ROW_ID] for later in rows[position + (row_id in self._failed) :])
                 break
+            elif not handed:
+                unsent.add(row_id)
         return frozenset(unsent)
 
-    def _produce(self, row: Row) -> Refusal | None:
-        """Any row, however it is: waits where the queue is full, and says what is wrong with the row."""
-        row_id, event_id, key, kind, payload, mapped, milliseconds = row[:7]
-        if payload is None:
-            return Refusal(row_id, Reason.ROW_UNMAPPABLE, "the payload is NULL; tombstones are not supported yet")
-        headers: list[Header] = [("id", event_id), ("type", kind), ("sequence", str(row_id))]
-        if kind is None:
-            del headers[1]
-        if mapped is not None:
-            try:
-                # The relay's own come last, where a consumer that asks for the last one of a name finds them.
-                headers = mapped_headers(mapped) + headers
-            except Unmappable as error:
-                return Refusal(row_id, Reason.ROW_UNMAPPABLE, str(error))
+    def _lane(self, row: Row) -> str | None:
+        """Rows of one lane must not pass each other."""
+        return "" if self._strict else row[KEY]
+
+    def _produce(self, row: Row) -> Refusal | bool:
+        """Any row, however it is: waits where the queue is full, and says what is wrong with the row.
+
+        False where it was not handed over for a reason that is not its own: noted in ``_fault``, ``_failed``,
+        ``_blocked`` or ``spent``.
+        """
+        row_id = row[ROW_ID]
+        try:
+            message = self._messages.get(row_id) or self._mapper.message(row)
+        except Unmappable as error:
+            return Refusal(row_id, error.reason, str(error))
+        if self._routed:
+            refusal = self._check_topic(row_id, message)
+            if refusal is not True:
+                return refusal
         while True:
             try:
-                self._producer.produce(
-                    self._topic,
-                    payload,
-                    key,
-                    on_delivery=partial(self._note, row_id),
-                    timestamp=milliseconds or 0,
-                    headers=headers,
-                )
+                self._hand(row_id, message)
             except BufferError:
                 # The queue is full: the brokers are slower than this loop.
                 if self._wait(len(self._producer) // 2) is not None:
                     self._failed[row_id] = KafkaError(KafkaError._QUEUE_FULL)
-                    return None
+                    return False
             except KafkaException as error:
                 return self._refused_here(row_id, error.args[0])
             else:
-                return None
+                return True
 
-    def _refused_here(self, row_id: RowId, error: KafkaError) -> Refusal | None:
+    def _hand(self, row_id: RowId, message: Message) -> None:
+        if self._routed:
+            self._topics[row_id] = message.topic
+        self._producer.produce(
+            message.topic,
+            message.value,
+            message.key,
+            message.partition,
+            on_delivery=partial(self._note, row_id),
+            timestamp=message.timestamp,
+            headers=message.headers,
+        )
+
+    def _check_topic(self, row_id: RowId, message: Message) -> Refusal | bool:
+        """Whether the topic takes the message."""
+        topic = message.topic
+        if topic in self._blocked:
+            return False
+        try:
+            limits = self._book.learn(topic)
+        except TopicFault as fault:
+            if self._strict:
+                self._fault = fault
+            else:
+                self._blocked[topic] = fault
+            return False
+        except TargetFault as fault:
+            self._fault = fault
+            return False
+        if limits.max_message_bytes - RECORD_OVERHEAD_BYTES < self._batch_bytes:
+            self.spent = True
+            return False
+        if (size := _bytes_of(message)) > limits.max_message_bytes - RECORD_OVERHEAD_BYTES:
+            told = f"{size} bytes with key and headers, topic {topic} takes {limits.max_message_bytes}"
+            return Refusal(row_id, Reason.ROW_TOO_LARGE, f"not sent: {told} (max.message.bytes)")
+        return True
+
+    def _refused_here(self, row_id: RowId, error: KafkaError) -> Refusal | bool:
         if class_of(error) is ErrorClass.ROW:
             return Refusal(row_id, row_reason(error), f"not sent: {line_of(error)}")
         self._failed[row_id] = error
-        return None
+        return False
 
-    def _note(self, row_id: RowId, error: KafkaError | None, _message: Message) -> None:
+    def _note(self, row_id: RowId, error: KafkaError | None, _report: Report) -> None:
         if error is not None:
             self._failed[row_id] = error
 
     def _wait(self, most: int) -> TargetFault | None:
         """Until at most ``most`` rows are on their way; a fault when nothing was confirmed for the deadline."""
         left, moved_at = len(self._producer), time.monotonic()
-        while left > most:
+        while left > most and self._fault is None:
             if self._give_up():
-                self._purge()
                 self._fault = TargetFault(Reason.STOPPED, "delivery was given up")
+                self._purge()
             elif (remaining := self._producer.flush(TICK_SECONDS)) != left:
                 left, moved_at = remaining, time.monotonic()
             elif time.monotonic() - moved_at >= self._deadline or self._worst() is not None:
                 self._fault = self._worst() or self._diagnose()
                 self._purge()
-            if self._fault is not None:
-                break
         return self._fault
 
     def _worst(self) -> TargetFault | None:
-        """The fault behind a failure that is not a row's own."""
+        """The fault behind a failure that is not a row's own, nor that of one topic among others."""
+        own = (ErrorClass.ROW, ErrorClass.TOPIC) if self._routed else (ErrorClass.ROW,)
         for error in self._failed.values():
-            if class_of(error) is not ErrorClass.ROW and error.code() not in PURGED:
+            if class_of(error) not in own and error.code() not in PURGED:
                 return fault_of(error)
         return None
 
@@ -180,40 +261,88 @@ class Delivery:
         """Give up what is on its way. Where even that does not end, nothing counts as confirmed."""
         self._producer.purge(in_queue=True, in_flight=True)
         self._stuck = self._producer.flush(PURGE_SECONDS) > 0
+        self.spent = True
+
+    def _blame_topics(self, fault: TargetFault) -> TargetFault | None:
+        """Whether it was only some topics that took nothing: they are blocked then, and the fault is none."""
+        if fault.reason in (Reason.STOPPED, Reason.PRODUCER_FATAL):
+            return fault
+        silent = {self._topics[row_id] for row_id in self._failed if row_id in self._topics}
+        for topic in sorted(silent - set(self._blocked)):
+            try:
+                self._book.look(topic)
+            except TopicFault as found:
+                self._blocked[topic] = found
+            except TargetFault as found:
+                return found
+        return None if self._blocked else fault
+
+    def _take_out_topics(self) -> set[RowId]:
+        """Rows that failed because of their topic, or were given up for another's: not sent, as far as is known."""
+        away: set[RowId] = set()
+        if not self._routed or self._fault is not None:
+            return away
+        for row_id, error in list(self._failed.items()):
+            topic = self._topics.get(row_id, "")
+            if class_of(error) is ErrorClass.TOPIC and topic not in self._blocked:
+                self._blocked[topic] = topic_fault_of(error, topic)
+            if error.code() in PURGED or topic in self._blocked:
+                away.add(row_id)
+                del self._failed[row_id]
+        return away
+
+    def _overtaken(self, rows: Sequence[Row], refused: Mapping[RowId, Refusal]) -> int:
+        """Rows that arrived although one before them in their lane did not."""
+        first: dict[str, int] = {}
+        overtaken = 0
+        for position, row in enumerate(rows):
+            lane = self._lane(row)
+            if lane is None:
+                continue
+            if row[ROW_ID] in self._failed:
+                first.setdefault(lane, position)
+            elif lane in first and row[ROW_ID] not in refused:
+                overtaken += 1
+        return overtaken
 
     def _confirmed(self, rows: Sequence[Row], left: set[RowId]) -> tuple[RowId, ...]:
         return () if self._stuck else tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left)
 
-    def _one_by_one(
-        self, rows: Sequence[Row], refused: dict[RowId, Refusal]
-    ) -> tuple[TargetFault | None, int, frozenset[RowId]]:
+    def _one_by_one(self, rows: Sequence[Row], refused: dict[RowId, Refusal]) -> set[RowId]:
         """Send again, alone, each row that the brokers refused: they blame whole batches, innocents included.
 
-        Returns a fault that ended it, how many rows were overtaken, and the rows that stay unsent.
+        Returns the rows that stay unsent; a fault that ended it is in ``_fault``.
         """
         blamed = [row for row in rows if row[ROW_ID] in self._failed]
-        arrived = [row for row in rows if row[ROW_ID] not in self._failed and row[ROW_ID] not in refused]
         pending = {row[ROW_ID] for row in blamed}
-        keys = {row[KEY]: row[ROW_ID] for row in reversed(blamed) if row[KEY] is not None}
-        overtaken = sum(1 for row in arrived if row[KEY] in keys and row[ROW_ID] > keys[row[KEY]])
         blocked: set[str] = set()
         for row in blamed:
-            key = row[KEY]
-            if key is not None and key in blocked:
+            row_id, lane = row[ROW_ID], self._lane(row)
+            if lane is not None and lane in blocked:
                 continue
             self._failed = {}
-            refusal = self._produce(row)
-            fault = self._wait(0) or self._worst()
-            if fault is not None:
+            handed = self._produce(row)
+            self._wait(0)
+            self._fault = self._fault or self._worst()
+            if self._fault is not None:
                 self._failed.update(dict.fromkeys(pending, KafkaError(KafkaError._PURGE_QUEUE)))
-                return fault, overtaken, frozenset()
-            error = self._failed.get(row[ROW_ID])
+                return set()
+            error = self._failed.get(row_id)
             if error is not None:
-                refusal = Refusal(row[ROW_ID], row_reason(error), f"refused by the broker: {line_of(error)}")
-            if refusal is not None:
-                refused[row[ROW_ID]] = refusal
-                if key is not None:
-                    blocked.add(key)
-            pending.discard(row[ROW_ID])
+                handed = Refusal(row_id, row_reason(error), f"refused by the broker: {line_of(error)}")
+            if isinstance(handed, Refusal):
+                refused[row_id] = handed
+            if handed is not True and lane is not None:
+                blocked.add(lane)
+            if handed is True:
+                pending.discard(row_id)
         self._failed = {}
-        return None, overtaken, frozenset(pending - set(refused))
+        return pending - set(refused)
+
+
+def _bytes_of(message: Message) -> int:
+    """Bytes of key, value and headers as librdkafka counts them, from above."""
+    texts = [message.key, message.value, *(part for header in message.headers for part in header)]
+    return 10 * len(message.headers) + sum(
+        len(text.encode()) if isinstance(text, str) else len(text or b"") for text in texts
+    )

@@ -6,7 +6,7 @@ from enum import StrEnum
 from confluent_kafka import KafkaError
 
 from outboxrelay.api.names import Reason
-from outboxrelay.errors import TargetFault
+from outboxrelay.errors import TargetFault, TopicFault
 
 
 class ErrorClass(StrEnum):
@@ -46,6 +46,7 @@ FAULT_REASONS: dict[int, Reason] = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: Reason.TOPIC_NOT_FOUND,
     KafkaError.UNKNOWN_TOPIC_ID: Reason.TOPIC_NOT_FOUND,
     KafkaError.TOPIC_EXCEPTION: Reason.TOPIC_NOT_FOUND,
+    KafkaError.POLICY_VIOLATION: Reason.AUTHORIZATION_FAILED,
     KafkaError.NOT_ENOUGH_REPLICAS: Reason.NOT_ENOUGH_IN_SYNC_REPLICAS,
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND: Reason.NOT_ENOUGH_IN_SYNC_REPLICAS,
     KafkaError._ISR_INSUFF: Reason.NOT_ENOUGH_IN_SYNC_REPLICAS,
@@ -96,6 +97,12 @@ def fault_of(error: KafkaError) -> TargetFault:
     """The fault behind ``error``, as one line without credentials."""
     reason = Reason.PRODUCER_FATAL if error.fatal() else FAULT_REASONS.get(error.code(), Reason.BROKER_UNAVAILABLE)
     return TargetFault(reason, f"Kafka: {line_of(error)}")
+
+
+def topic_fault_of(error: KafkaError, topic: str) -> TopicFault:
+    """The fault of one topic among others."""
+    fault = fault_of(error)
+    return TopicFault(fault.reason, f"topic {topic}: {line_of(error)}", topic)
 
 
 def line_of(error: KafkaError) -> str:

@@ -6,47 +6,54 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, ThrottleEvent
 
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.kafka_config import ClientConfig, client_config
-from outboxrelay.adapters.kafka_delivery import Delivery
+from outboxrelay.adapters.kafka_delivery import RECORD_OVERHEAD_BYTES, Delivery
 from outboxrelay.adapters.kafka_errors import fault_of
-from outboxrelay.adapters.kafka_topic import TopicLimits, TopicProbe
+from outboxrelay.adapters.kafka_topic import REFRESH_SECONDS, TopicBook, TopicLimits, TopicProbe
 from outboxrelay.api.names import Reason
+from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.api.target import Target
-from outboxrelay.decisions.outcomes import Outcome, Refused
-from outboxrelay.decisions.rows import Row
-from outboxrelay.errors import TargetFault
+from outboxrelay.decisions.dead_letters import dead_letter
+from outboxrelay.decisions.mapping import Mapper
+from outboxrelay.decisions.outcomes import Broken, DeadLetter, Outcome, Refused
+from outboxrelay.decisions.rows import ROW_ID, Row
+from outboxrelay.errors import TargetFault, TopicFault
 
 T = TypeVar("T")
 
-REFRESH_SECONDS = 60.0
 SILENT_SECONDS = 30.0
-RECORD_OVERHEAD_BYTES = 100
-"""What a batch of one row adds to the key, value and headers that librdkafka counts, at most."""
 SMALLEST_LIMIT = 1000
+LARGEST = 1_000_000_000
+BATCH_BYTES = 1_000_000
 QUEUE_KIBIBYTES = 32 * 1024
 AT_ONCE = 500
 """Rows handed over before the event loop may do something else: one or two milliseconds."""
 
 
-def producer_config(common: ClientConfig, target: Target, limits: TopicLimits) -> ClientConfig:
-    """The producer's configuration: what order and at-least-once rest on is not an option."""
+def producer_config(common: ClientConfig, target: Target, limits: TopicLimits | None) -> ClientConfig:
+    """The producer's configuration: what order and at-least-once rest on is not an option.
+
+    ``limits`` of the topic, or None where rows name their topic: each is measured against its own topic's then.
+    """
     # Less than the topic takes, so that a row that is too large is found before anything behind it leaves.
-    most = max(SMALLEST_LIMIT, limits.max_message_bytes - RECORD_OVERHEAD_BYTES)
+    most = LARGEST if limits is None else max(SMALLEST_LIMIT, limits.max_message_bytes - RECORD_OVERHEAD_BYTES)
     return {
         **common,
         "enable.idempotence": True,
         "acks": "all",
         # librdkafka's own timeout gives up single rows and goes on with those behind them: order would be lost.
         "message.timeout.ms": 0,
+        # A topic that is gone is told soon; its rows wait in the table.
+        "topic.metadata.propagation.max.ms": 5000,
         "partitioner": "murmur2_random",
         "delivery.report.only.error": True,
         "linger.ms": 5,
         "compression.type": target.compression,
-        "message.max.bytes": min(most, 1_000_000_000),
-        "batch.size": min(most, 1_000_000),
+        "message.max.bytes": min(most, LARGEST),
+        "batch.size": min(most, BATCH_BYTES),
         "queue.buffering.max.messages": 0,
         "queue.buffering.max.kbytes": QUEUE_KIBIBYTES,
     }
@@ -55,11 +62,16 @@ def producer_config(common: ClientConfig, target: Target, limits: TopicLimits) -
 class KafkaPublisher:
     """Satisfies the relay's Publisher."""
 
-    def __init__(self, target: Target, credentials: Credentials) -> None:
-        self._target = target
+    def __init__(self, spec: OutboxRelaySpec, mapper: Mapper, credentials: Credentials) -> None:
+        self._target = spec.target
+        self._mapper = mapper
+        self._routed = spec.topic_template is not None
+        self._strict = spec.ordering.mode == "Strict"
+        self._dead_letter_topic = spec.poison.dead_letter_topic
         self._credentials = credentials
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher")
         self._probe: TopicProbe | None = None
+        self._book: TopicBook | None = None
         self._producer: Producer | None = None
         self._delivery: Delivery | None = None
         self._limits: TopicLimits | None = None
@@ -68,6 +80,7 @@ class KafkaPublisher:
         self._suspicious = False
         self._aborted = False
         self._alive_at = 0.0
+        self._throttled = 0.0
 
     async def open(self) -> None:
         """Verify the topic and start a producer unless there is one; raises TargetFault."""
@@ -95,9 +108,27 @@ class KafkaPublisher:
             await asyncio.sleep(0)
         return await self._in_worker(lambda: self._send(delivery, rows, begun))
 
+    async def bury(self, letters: Sequence[DeadLetter]) -> Outcome:
+        """Send ``letters`` to the dead letter topic and wait for the outcome."""
+        self._alive_at = time.monotonic()
+        return await self._in_worker(lambda: self._bury(letters))
+
     async def check(self) -> TargetFault | None:
         """What is wrong with the brokers while nothing is being sent."""
         return await self._in_worker(self._check)
+
+    async def check_topic(self, topic: str) -> TargetFault | None:
+        """What is wrong with ``topic``."""
+        return await self._in_worker(lambda: self._check_topic(topic))
+
+    def throttled(self) -> float:
+        """Milliseconds for which brokers held answers back since this was last asked."""
+        milliseconds, self._throttled = self._throttled, 0.0
+        return milliseconds
+
+    def notices(self) -> list[str]:
+        """What somebody should know of the topics."""
+        return self._book.notices() if self._book else []
 
     def is_alive(self) -> bool:
         """Whether the thread was seen at work a while ago; the longest it may be silent is a question to brokers."""
@@ -123,31 +154,87 @@ class KafkaPublisher:
 
     def _open(self) -> None:
         common = client_config(self._target, self._credentials)
-        self._probe = TopicProbe(common, self._target.topic)
+        self._probe = TopicProbe(common)
+        # The book outlives producers: what it knew of a topic tells whether its partitions grew.
+        self._book = TopicBook(self._probe) if self._book is None else self._book.on(self._probe)
         try:
-            self._start(common, self._probe.check())
+            self._start(common, self._look())
         except TargetFault:
             self._probe = None
             raise
 
-    def _start(self, common: ClientConfig, limits: TopicLimits) -> None:
+    def _look(self) -> TopicLimits | None:
+        """What the topic takes; where rows name theirs, only whether brokers answer. Raises TargetFault."""
+        if self._book is None or self._probe is None:
+            raise RuntimeError("no probe")
+        if self._target.topic:
+            return self._book.look(self._target.topic)
+        self._probe.reach()
+        return None
+
+    def _start(self, common: ClientConfig, limits: TopicLimits | None) -> None:
+        if self._book is None:
+            raise RuntimeError("no book of topics")
         config = producer_config(common, self._target, limits)
+        if self._routed and (smallest := self._book.smallest) is not None:
+            config["batch.size"] = max(SMALLEST_LIMIT, min(BATCH_BYTES, smallest - RECORD_OVERHEAD_BYTES))
         self._last_error, self._suspicious = None, False
         try:
-            producer = Producer({**config, "error_cb": self._note})
+            producer = Producer({**config, "error_cb": self._note, "throttle_cb": self._note_throttle})
         except KafkaException as error:
             raise fault_of(error.args[0]) from None
         self._limits, self._checked_at = limits, time.monotonic()
         self._producer = producer
-        deadline = float(self._target.delivery_timeout_seconds)
-        self._delivery = Delivery(producer, self._target.topic, deadline, self._diagnose, self._gives_up)
+        self._delivery = self._deliver_through(producer, int(config["batch.size"]), routed=self._routed)
+
+    def _deliver_through(self, producer: Producer, batch_bytes: int, *, routed: bool) -> Delivery:
+        if self._book is None:
+            raise RuntimeError("no book of topics")
+        return Delivery(
+            producer,
+            self._mapper,
+            self._book,
+            routed=routed,
+            strict=self._strict and producer is self._producer,
+            batch_bytes=batch_bytes,
+            deadline=float(self._target.delivery_timeout_seconds),
+            diagnose=self._diagnose,
+            give_up=self._gives_up,
+        )
+
+    def _bury(self, letters: Sequence[DeadLetter]) -> Outcome:
+        """Through a producer of its own: the dead letter topic may take larger rows than the other."""
+        topic, rows = self._dead_letter_topic, [letter.row for letter in letters]
+        if self._book is None or topic is None:
+            raise RuntimeError("a dead letter without a topic for it")
+        origin = self._target.topic or self._target.topic_template or ""
+        try:
+            limits = self._book.look(topic)
+            config = producer_config(client_config(self._target, self._credentials), self._target, limits)
+            producer = Producer(config)
+        except TopicFault as fault:
+            return Refused((), frozenset(row[ROW_ID] for row in rows), 0, (fault,))
+        except TargetFault as fault:
+            return Broken(fault, ())
+        delivery = self._deliver_through(producer, int(config["batch.size"]), routed=False)
+        delivery.begin({letter.row[ROW_ID]: dead_letter(letter, topic, origin) for letter in letters})
+        return delivery.send(rows, 0)
 
     def _send(self, delivery: Delivery, rows: Sequence[Row], begun: int) -> Outcome:
         self._alive_at = time.monotonic()
         outcome = delivery.send(rows, begun)
-        if isinstance(outcome, Refused) and any(r.reason == Reason.ROW_TOO_LARGE for r in outcome.refusals):
-            # The topic's limit may have been raised; ask before the row is tried again.
+        if not isinstance(outcome, Refused):
+            return outcome
+        if self._book is not None and any(r.reason == Reason.ROW_TOO_LARGE for r in outcome.refusals):
+            # A topic's limit may have been raised; ask before the row is tried again.
             self._checked_at = 0.0
+            self._book.doubt()
+        if delivery.spent:
+            try:
+                self._start(client_config(self._target, self._credentials), self._limits)
+            except TargetFault as fault:
+                left = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
+                return Broken(fault, tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left))
         return outcome
 
     def _gives_up(self) -> bool:
@@ -155,28 +242,38 @@ class KafkaPublisher:
         return self._aborted
 
     def _check(self) -> TargetFault | None:
-        if self._producer is None or self._probe is None:
+        if self._producer is None or self._book is None:
             return None
         self._producer.poll(0)
         if not self._suspicious and time.monotonic() - self._checked_at < REFRESH_SECONDS:
             return None
         try:
-            limits = self._probe.check()
+            limits = self._look()
+            if limits is None:
+                self._book.refresh()
             self._suspicious, self._checked_at = False, time.monotonic()
-            if limits != self._limits:
+            if _sizes(limits) != _sizes(self._limits):
                 self._producer = self._delivery = None
                 self._start(client_config(self._target, self._credentials), limits)
         except TargetFault as fault:
             return fault
         return None
 
+    def _check_topic(self, topic: str) -> TargetFault | None:
+        if self._book is None:
+            return None
+        try:
+            self._book.look(topic)
+        except TargetFault as fault:
+            return fault
+        return None
+
     def _diagnose(self) -> TargetFault:
         """Why nothing is confirmed: what the connections ran into, else what the brokers say of the topic."""
-        if self._probe is not None:
-            try:
-                self._probe.check()
-            except TargetFault as fault:
-                return fault
+        try:
+            self._look()
+        except TargetFault as fault:
+            return fault
         if self._last_error is not None:
             return fault_of(self._last_error)
         seconds = self._target.delivery_timeout_seconds
@@ -194,3 +291,10 @@ class KafkaPublisher:
             self._suspicious = True
         else:
             self._last_error = error
+
+    def _note_throttle(self, event: ThrottleEvent) -> None:
+        self._throttled += 1000 * event.throttle_time
+
+
+def _sizes(limits: TopicLimits | None) -> int | None:
+    return limits.max_message_bytes if limits else None

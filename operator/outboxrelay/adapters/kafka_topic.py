@@ -1,5 +1,6 @@
-"""What the brokers say of the topic: that it is there, that it can take rows now, and how large a row may be."""
+"""What the brokers say of topics: that one is there, that it can take rows now, and how large a row may be."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,13 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from outboxrelay.adapters.kafka_config import ClientConfig
 from outboxrelay.adapters.kafka_errors import fault_of
 from outboxrelay.api.names import Reason
-from outboxrelay.errors import TargetFault
+from outboxrelay.errors import TopicFault
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default, for users who may not read the topic's configuration."""
 ASK_SECONDS = 3.0
+REFRESH_SECONDS = 60.0
+REFRESHED_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +25,13 @@ class TopicLimits:
 
     max_message_bytes: int
     min_in_sync_replicas: int
+    partitions: int
 
 
 class TopicProbe:
     """An admin client and the last thing that it was told of the brokers. Every method blocks for some seconds."""
 
-    def __init__(self, config: ClientConfig, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, config: ClientConfig) -> None:
         self._last_error: KafkaError | None = None
         try:
             options: dict[str, Any] = {**config, "error_cb": self._note}
@@ -36,46 +39,50 @@ class TopicProbe:
         except KafkaException as error:
             raise fault_of(error.args[0]) from None
 
-    def check(self) -> TopicLimits:
-        """The topic's limits; raises TargetFault where it cannot take rows now."""
+    def check(self, topic: str) -> TopicLimits:
+        """The topic's limits; raises TopicFault where only it takes no rows now, TargetFault where no topic does."""
         self._last_error = None
         try:
-            metadata = self._admin.list_topics(self._topic, timeout=ASK_SECONDS).topics[self._topic]
+            metadata = self._admin.list_topics(topic, timeout=ASK_SECONDS).topics[topic]
         except KafkaException as error:
             self._admin.poll(0)
             raise fault_of(self._real_cause(error.args[0])) from None
         if metadata.error is not None:
-            raise self._topic_fault(metadata.error)
+            raise _topic_fault(metadata.error, topic)
         if leaderless := [number for number, part in metadata.partitions.items() if part.leader < 0]:
-            message = f"topic {self._topic}: partition {leaderless[0]} has no leader"
-            raise TargetFault(Reason.BROKER_UNAVAILABLE, message)
-        limits = self._limits()
+            message = f"topic {topic}: partition {leaderless[0]} has no leader"
+            raise TopicFault(Reason.BROKER_UNAVAILABLE, message, topic)
+        limits = self._limits(topic, len(metadata.partitions))
         for number, partition in metadata.partitions.items():
             if len(partition.isrs) < limits.min_in_sync_replicas:
                 message = (
-                    f"topic {self._topic}: partition {number} has {len(partition.isrs)} in-sync replicas, "
+                    f"topic {topic}: partition {number} has {len(partition.isrs)} in-sync replicas, "
                     f"min.insync.replicas is {limits.min_in_sync_replicas}"
                 )
-                raise TargetFault(Reason.NOT_ENOUGH_IN_SYNC_REPLICAS, message)
+                raise TopicFault(Reason.NOT_ENOUGH_IN_SYNC_REPLICAS, message, topic)
         return limits
 
-    def _limits(self) -> TopicLimits:
-        resource = ConfigResource(ConfigResource.Type.TOPIC, self._topic)
+    def reach(self) -> None:
+        """See that brokers answer; raises TargetFault."""
+        self._last_error = None
+        try:
+            self._admin.list_topics("__consumer_offsets", timeout=ASK_SECONDS)
+        except KafkaException as error:
+            self._admin.poll(0)
+            raise fault_of(self._real_cause(error.args[0])) from None
+
+    def _limits(self, topic: str, partitions: int) -> TopicLimits:
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         try:
             [future] = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS).values()
             entries = future.result(ASK_SECONDS + 1)
             return TopicLimits(
                 max_message_bytes=int(entries["max.message.bytes"].value),
                 min_in_sync_replicas=int(entries["min.insync.replicas"].value),
+                partitions=partitions,
             )
         except (KafkaException, TimeoutError, KeyError, ValueError):
-            return TopicLimits(DEFAULT_MAX_MESSAGE_BYTES, 1)
-
-    def _topic_fault(self, error: KafkaError) -> TargetFault:
-        fault = fault_of(error)
-        if fault.reason == Reason.TOPIC_NOT_FOUND:
-            return TargetFault(fault.reason, f"topic {self._topic} not found: create it, the relay never does")
-        return TargetFault(fault.reason, f"topic {self._topic}: {fault.message}")
+            return TopicLimits(DEFAULT_MAX_MESSAGE_BYTES, 1, partitions)
 
     def _real_cause(self, error: KafkaError) -> KafkaError:
         """A timeout says nothing; what the connection last ran into does."""
@@ -85,3 +92,76 @@ class TopicProbe:
     def _note(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self._last_error = error
+
+
+class TopicBook:
+    """The topics in use and what they take. Methods that say so block; the others only look into the book."""
+
+    def __init__(self, probe: TopicProbe) -> None:
+        self._probe = probe
+        self._limits: dict[str, TopicLimits] = {}
+        self._checked_at: dict[str, float] = {}
+        self._grown: dict[str, str] = {}
+
+    def on(self, probe: TopicProbe) -> "TopicBook":
+        """The same book for another client."""
+        self._probe = probe
+        return self
+
+    def known(self, topic: str) -> TopicLimits | None:
+        """What the topic took when it was last looked at."""
+        return self._limits.get(topic)
+
+    def learn(self, topic: str) -> TopicLimits:
+        """What the topic takes, asked for where it is not known; blocks. Raises TopicFault or TargetFault."""
+        return self._limits.get(topic) or self.look(topic)
+
+    def look(self, topic: str) -> TopicLimits:
+        """What the topic takes now; blocks. Raises TopicFault or TargetFault."""
+        try:
+            limits = self._probe.check(topic)
+        except TopicFault:
+            self._limits.pop(topic, None)
+            raise
+        before = self._limits.get(topic)
+        if before is not None and limits.partitions > before.partitions:
+            self._grown[topic] = (
+                f"topic {topic} grew from {before.partitions} to {limits.partitions} partitions: events of a key may "
+                "go to another partition than before, so consumers can meet them out of order around that time"
+            )
+        self._limits[topic], self._checked_at[topic] = limits, time.monotonic()
+        return limits
+
+    def refresh(self) -> None:
+        """Look again at topics that were not looked at for long, a few at a time; blocks.
+
+        Raises TargetFault; a topic that is gone is only forgotten, because its next row finds that out.
+        """
+        now = time.monotonic()
+        old = sorted(self._limits, key=lambda topic: self._checked_at[topic])[:REFRESHED_AT_ONCE]
+        for topic in old:
+            if now - self._checked_at[topic] >= REFRESH_SECONDS:
+                try:
+                    self.look(topic)
+                except TopicFault:
+                    continue
+
+    def doubt(self) -> None:
+        """A limit may have been raised since: look at every topic at the next refresh."""
+        self._checked_at = dict.fromkeys(self._checked_at, 0.0)
+
+    @property
+    def smallest(self) -> int | None:
+        """The smallest max.message.bytes of all."""
+        return min((limits.max_message_bytes for limits in self._limits.values()), default=None)
+
+    def notices(self) -> list[str]:
+        """What somebody should know of the topics."""
+        return list(self._grown.values())
+
+
+def _topic_fault(error: KafkaError, topic: str) -> TopicFault:
+    fault = fault_of(error)
+    if fault.reason == Reason.TOPIC_NOT_FOUND:
+        return TopicFault(fault.reason, f"topic {topic} not found: create it, the relay never does", topic)
+    return TopicFault(fault.reason, f"topic {topic}: {fault.message}", topic)

@@ -6,8 +6,8 @@ belong to nobody in particular, which is noticed and refused.
 """
 
 import asyncio
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -19,6 +19,8 @@ from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database
 from outboxrelay.decisions.sharding import MEMBER_BASE, Holding, lock_base
 from outboxrelay.errors import SourceFault
+
+T = TypeVar("T")
 
 SESSION_SECONDS = 15
 STATEMENT_SECONDS = 5.0
@@ -46,6 +48,8 @@ class PostgresControl:
         self._connection: asyncpg.Connection | None = None
         self._pid: int | None = None
         self._locked: set[int] = set()
+        # Heartbeat, poison and doorbell share the session, and it takes one statement at a time.
+        self._turn = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect and set the limits of the session; raises SourceFault."""
@@ -56,7 +60,7 @@ class PostgresControl:
         wanted = dict(SETTINGS)
         if connection.get_server_version().major >= OLDEST_WITH_IDLE_TIMEOUT:
             wanted["idle_session_timeout"] = f"{SESSION_SECONDS}s"
-        await self._fetch(
+        await self.fetch(
             "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s(name, value)",
             list(wanted),
             list(wanted.values()),
@@ -64,7 +68,7 @@ class PostgresControl:
 
     async def observe(self) -> Holding:
         """The locks of this relay; raises SourceFault where the session is not what it was."""
-        rows = await self._fetch(sql("locks"), *self._halves)
+        rows = await self.fetch(sql("locks"), *self._halves)
         own = rows[0]["own"]
         self._pid = self._pid or own
         mine = {row["slot"] for row in rows if row["pid"] == own}
@@ -79,7 +83,7 @@ class PostgresControl:
     async def try_lock(self, slots: Collection[int]) -> frozenset[int]:
         """Those of ``slots`` that are this session's now; raises SourceFault."""
         wanted = [slot for slot in slots if slot not in self._locked]
-        rows = await self._fetch(sql("try_lock"), self._base, wanted) if wanted else []
+        rows = await self.fetch(sql("try_lock"), self._base, wanted) if wanted else []
         taken = frozenset(row["slot"] for row in rows)
         self._locked |= taken
         return taken
@@ -88,7 +92,7 @@ class PostgresControl:
         """Give locks back; raises SourceFault."""
         mine = [slot for slot in slots if slot in self._locked]
         if mine:
-            await self._fetch(sql("unlock"), self._base, mine)
+            await self.fetch(sql("unlock"), self._base, mine)
             self._locked -= set(mine)
 
     async def close(self) -> None:
@@ -103,18 +107,46 @@ class PostgresControl:
         except CLIENT_ERRORS:
             connection.terminate()
 
-    async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        connection = self._connection
-        if connection is None:
-            raise SourceFault(Reason.CONNECT_FAILED, "the control session was lost")
-        try:
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows of one statement in the session; raises SourceFault."""
+
+        async def run(connection: asyncpg.Connection) -> list[asyncpg.Record]:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-        except CLIENT_ERRORS as error:
-            fault = translate(error)
-            if fault is None:
-                raise
-            raise fault from None
-        return rows
+            return rows
+
+        return await self._alone(run)
+
+    async def fetch_durably(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """As ``fetch``, and on disk when it returns; raises SourceFault."""
+
+        async def run(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+            async with connection.transaction():
+                await connection.execute("SET LOCAL synchronous_commit = on")
+                rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+            return rows
+
+        return await self._alone(run)
+
+    async def listen(self, channel: str, heard: Callable[[], None]) -> None:
+        """Call ``heard`` at each notification on ``channel``, as long as the session lives; raises SourceFault."""
+
+        async def run(connection: asyncpg.Connection) -> None:
+            await connection.add_listener(channel, lambda *_: heard())
+
+        await self._alone(run)
+
+    async def _alone(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        async with self._turn:
+            connection = self._connection
+            if connection is None:
+                raise SourceFault(Reason.CONNECT_FAILED, "the control session was lost")
+            try:
+                return await work(connection)
+            except CLIENT_ERRORS as error:
+                fault = translate(error)
+                if fault is None:
+                    raise
+                raise fault from None
 
 
 def pooled() -> SourceFault:

@@ -25,7 +25,7 @@ STATES: tuple[tuple[str, Reason], ...] = (
     ("42", Reason.SCHEMA_MISMATCH),
     ("22", Reason.SCHEMA_MISMATCH),
 )
-"""SQLSTATE prefixes, the first that fits decides."""
+"""SQLSTATE prefixes, the first that fits decides; any other is DatabaseError (a full disk, a trigger that raises)."""
 
 CONNECTION_STATES = ("08", "57P", "3D")
 """SQLSTATE prefixes of a connection that was refused or ended; asyncpg itself uses 08 when it breaks."""
@@ -57,7 +57,9 @@ def translate(error: BaseException) -> SourceFault | None:
 
 
 def _reason(state: str) -> Reason:
-    return next((reason for prefix, reason in STATES if state.startswith(prefix)), Reason.CONNECT_FAILED)
+    if state.startswith(CONNECTION_STATES):
+        return Reason.CONNECT_FAILED
+    return next((reason for prefix, reason in STATES if state.startswith(prefix)), Reason.DATABASE_ERROR)
 
 
 def _way(error: BaseException) -> SourceFault | None:

@@ -40,6 +40,7 @@ class Lane:
         self._begin = f"{begin}; SET LOCAL statement_timeout = {database.statement_timeout_seconds * 1000}"
         self._welcome = welcome
         self._connection: asyncpg.Connection | None = None
+        self._holding = False
 
     async def open(self) -> None:
         """Connect unless connected; raises SourceFault."""
@@ -48,7 +49,7 @@ class Lane:
         settings = resolve(self._database, self._credentials)
         timeout = self._timeout + CLIENT_MARGIN_SECONDS
         connection = await connect(settings, application_name=self._name, statement_timeout=timeout)
-        self._connection = connection
+        self._connection, self._holding = connection, False
         if self._welcome:
             await self._guarded(self._welcome(connection))
 
@@ -57,18 +58,34 @@ class Lane:
         await self.open()
         return await self._guarded(self._transaction(self._connection, statement, arguments))
 
+    async def hold(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """As ``fetch``, but the transaction stays open for the next ``fetch``, which ends it, or ``release``."""
+        await self.open()
+        return await self._guarded(self._transaction(self._connection, statement, arguments, end=False))
+
+    async def release(self) -> None:
+        """End a transaction that is open, if one is; raises SourceFault."""
+        if self._holding and self._connection is not None:
+            await self._guarded(self._connection.execute("ROLLBACK"))
+        self._holding = False
+
     async def close(self) -> None:
         """Drop the connection."""
+        self._holding = False
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
     async def _transaction(
-        self, connection: asyncpg.Connection, statement: str, arguments: tuple[Any, ...]
+        self, connection: asyncpg.Connection, statement: str, arguments: tuple[Any, ...], *, end: bool = True
     ) -> list[asyncpg.Record]:
-        await connection.execute(self._begin)
+        if not self._holding:
+            await connection.execute(self._begin)
+        self._holding = True
         rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
-        await connection.execute("COMMIT")
+        if end:
+            await connection.execute("COMMIT")
+            self._holding = False
         return rows
 
     async def _guarded(self, work: Awaitable[T]) -> T:

@@ -8,9 +8,10 @@ import asyncpg
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.postgres_lane import Lane
 from outboxrelay.adapters.postgres_statements import Statements, sql
-from outboxrelay.adapters.postgres_verify import verify
-from outboxrelay.api.source import Source
-from outboxrelay.decisions.floor import Snapshot
+from outboxrelay.adapters.postgres_table import reading_of
+from outboxrelay.adapters.postgres_verify import verify, verify_archive
+from outboxrelay.api.manifest import RelayManifest
+from outboxrelay.decisions.floor import Holder, Snapshot
 from outboxrelay.decisions.rows import ReadRequest, Row, RowId
 
 LOWEST_ID = -(2**63)
@@ -22,14 +23,20 @@ BEGIN_SETTLE = "BEGIN; SET LOCAL synchronous_commit = off"
 class _Table:
     """A lane whose connections are verified, and the statements that fit what was found."""
 
-    def __init__(
-        self, source: Source, shards: int, credentials: Credentials, application_name: str, begin: str
-    ) -> None:
-        self._source = source
-        self._shards = shards
+    def __init__(self, manifest: RelayManifest, credentials: Credentials, purpose: str, begin: str) -> None:
+        spec = manifest.spec
+        self._reading = reading_of(spec)
+        self._shards = spec.ordering.shards
+        self._identity = manifest.identity
+        self._archives = spec.source.table.after_delivery == "Archive"
+        self._origin = (manifest.identity.uid,) if self._archives else ()
         self._statements: Statements | None = None
         self.lane = Lane(
-            source.database, credentials, application_name=application_name, begin=begin, welcome=self._welcome
+            spec.source.database,
+            credentials,
+            application_name=f"outboxrelay {manifest.identity} {purpose}",
+            begin=begin,
+            welcome=self._welcome,
         )
 
     async def statements(self) -> Statements:
@@ -39,16 +46,59 @@ class _Table:
             raise RuntimeError("a connection that was not verified")
         return self._statements
 
+    async def read(self, request: ReadRequest, *, hold: bool = False) -> list[Row]:
+        """Pending rows; with ``hold`` the transaction stays open. Raises SourceFault."""
+        statements = await self.statements()
+        statement = statements.read(
+            by_shard=request.shards is not None,
+            in_flight=bool(request.in_flight),
+            held_keys=bool(request.held_keys),
+            held_rows=bool(request.held_rows),
+            blocked=bool(request.blocked_topics),
+        )
+        exclusions: list[Any] = []
+        if request.shards is not None:
+            exclusions.append(list(request.shards))
+        excluded = (request.in_flight, request.held_keys, request.held_rows, request.blocked_topics)
+        exclusions += [list(part) for part in excluded if part]
+        floor = LOWEST_ID if request.floor is None else request.floor
+        fetch = self.lane.hold if hold else self.lane.fetch
+        # A Record unpacks and indexes like the tuple that Row says it is; copying each would only cost time.
+        return cast("list[Row]", await fetch(statement, floor, request.limit, *exclusions))
+
+    async def read_rows(self, ids: Collection[RowId], *, hold: bool = False) -> list[Row]:
+        """Those of ``ids`` that are still pending; raises SourceFault."""
+        statements = await self.statements()
+        fetch = self.lane.hold if hold else self.lane.fetch
+        return cast("list[Row]", await fetch(statements.read_rows, list(ids)))
+
+    async def settle(self, ids: Sequence[RowId]) -> None:
+        """In one statement; raises SourceFault."""
+        statements = await self.statements()
+        await self.lane.fetch(statements.settle, list(ids), *self._origin)
+
+    async def snapshot(self) -> Snapshot:
+        """Which transactions are open; raises SourceFault."""
+        [row] = await self.lane.fetch(sql("snapshot"))
+        return Snapshot(xmin=row["xmin"], xmax=row["xmax"])
+
+    async def oldest_transaction(self) -> Holder | None:
+        """Who holds the oldest transaction open; raises SourceFault."""
+        rows = await self.lane.fetch(sql("oldest_transaction"))
+        return _holder(rows[0]) if rows else None
+
     async def _welcome(self, connection: asyncpg.Connection) -> None:
-        shape = await verify(connection, self._source.table)
-        self._statements = Statements(self._source.table, shape, self._shards)
+        shape = await verify(connection, self._reading)
+        if self._archives:
+            await verify_archive(connection)
+        self._statements = Statements(self._reading, shape, self._shards)
 
 
 class PostgresSource:
     """Reads pending rows; satisfies the relay's RowSource."""
 
-    def __init__(self, source: Source, shards: int, credentials: Credentials, application_name: str) -> None:
-        self._table = _Table(source, shards, credentials, application_name, BEGIN_READ)
+    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+        self._table = _Table(manifest, credentials, "read", BEGIN_READ)
 
     async def open(self) -> None:
         """Connect and verify unless connected; raises SourceFault."""
@@ -56,30 +106,22 @@ class PostgresSource:
 
     async def read(self, request: ReadRequest) -> list[Row]:
         """Pending rows in the order of their ids, in one snapshot; raises SourceFault."""
-        statements = await self._table.statements()
-        statement = statements.read(
-            by_shard=request.shards is not None,
-            in_flight=bool(request.in_flight),
-            held_keys=bool(request.held_keys),
-            held_rows=bool(request.held_rows),
-        )
-        exclusions: list[Any] = []
-        if request.shards is not None:
-            exclusions.append(list(request.shards))
-        exclusions += [list(part) for part in (request.in_flight, request.held_keys, request.held_rows) if part]
-        floor = LOWEST_ID if request.floor is None else request.floor
-        # A Record unpacks and indexes like the tuple that Row says it is; copying each would only cost time.
-        return cast("list[Row]", await self._table.lane.fetch(statement, floor, request.limit, *exclusions))
+        return await self._table.read(request)
 
     async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
         """Those of ``ids`` that are still pending; raises SourceFault."""
-        statements = await self._table.statements()
-        return cast("list[Row]", await self._table.lane.fetch(statements.read_rows, list(ids)))
+        return await self._table.read_rows(ids)
 
     async def snapshot(self) -> Snapshot:
         """Which transactions are open; raises SourceFault."""
-        [row] = await self._table.lane.fetch(sql("snapshot"))
-        return Snapshot(xmin=row["xmin"], xmax=row["xmax"])
+        return await self._table.snapshot()
+
+    async def oldest_transaction(self) -> Holder | None:
+        """Who holds the oldest transaction open; raises SourceFault."""
+        return await self._table.oldest_transaction()
+
+    async def release(self) -> None:
+        """Nothing is held: rows are owned."""
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -87,16 +129,73 @@ class PostgresSource:
 
 
 class PostgresSettler:
-    """Deletes or marks delivered rows; satisfies the relay's RowSettler."""
+    """Deletes, marks or archives delivered rows; satisfies the relay's RowSettler."""
 
-    def __init__(self, source: Source, shards: int, credentials: Credentials, application_name: str) -> None:
-        self._table = _Table(source, shards, credentials, application_name, BEGIN_SETTLE)
+    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+        self._table = _Table(manifest, credentials, "settle", BEGIN_SETTLE)
 
     async def settle(self, ids: Sequence[RowId]) -> None:
         """In one statement; safe to repeat. Raises SourceFault."""
-        statements = await self._table.statements()
-        await self._table.lane.fetch(statements.settle, list(ids))
+        await self._table.settle(ids)
 
     async def close(self) -> None:
         """Drop the connection."""
         await self._table.lane.close()
+
+
+class PostgresQueue:
+    """Rows that belong to whoever locks them first (ordering.mode: None); satisfies RowSource and RowSettler.
+
+    The transaction that read rows stays open until they are settled or released, on one connection.
+    """
+
+    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+        self._table = _Table(manifest, credentials, "read and settle", BEGIN_SETTLE)
+
+    async def open(self) -> None:
+        """Connect and verify unless connected; raises SourceFault."""
+        await self._table.lane.open()
+
+    async def read(self, request: ReadRequest) -> list[Row]:
+        """Pending rows that nobody else has, locked; what was locked before is released. Raises SourceFault."""
+        await self.release()
+        rows = await self._table.read(request, hold=True)
+        if not rows:
+            await self.release()
+        return rows
+
+    async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
+        """Those of ``ids`` that are pending and nobody else's, locked; raises SourceFault."""
+        await self.release()
+        return await self._table.read_rows(ids, hold=True)
+
+    async def settle(self, ids: Sequence[RowId]) -> None:
+        """In the transaction that locked them, which ends with it; raises SourceFault."""
+        await self._table.settle(ids)
+
+    async def snapshot(self) -> Snapshot:
+        """Which transactions are open; raises SourceFault."""
+        return await self._table.snapshot()
+
+    async def oldest_transaction(self) -> Holder | None:
+        """Who holds the oldest transaction open; raises SourceFault."""
+        return await self._table.oldest_transaction()
+
+    async def release(self) -> None:
+        """Unlock what was read and not settled; raises SourceFault."""
+        await self._table.lane.release()
+
+    async def close(self) -> None:
+        """Drop the connection, and with it every lock."""
+        await self._table.lane.close()
+
+
+def _holder(row: asyncpg.Record) -> Holder:
+    if row["gid"] is not None:
+        return Holder(
+            f"prepared transaction {row['gid']!r} (COMMIT PREPARED or ROLLBACK PREPARED ends it)", row["seconds"]
+        )
+    known = [f"user {row['role']}"] if row["role"] else []
+    known += [f"application {row['application']}"] if row["application"] else []
+    known += [row["state"]] if row["state"] else []
+    return Holder(f"pid {row['pid']}" + (f" ({', '.join(known)})" if known else ""), row["seconds"])

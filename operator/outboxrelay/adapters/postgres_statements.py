@@ -1,10 +1,17 @@
 """SQL of this package: texts from sql/*.sql, filled with quoted identifiers only. Values are always bound."""
 
+import re
 from functools import cache
 from importlib.resources import files
 
-from outboxrelay.adapters.postgres_table import TableShape
+from outboxrelay.adapters.postgres_table import Reading, TableShape
 from outboxrelay.api.source import Table
+from outboxrelay.decisions.batching import BYTE_BUDGET
+from outboxrelay.decisions.rows import MAX_PAYLOAD_BYTES
+
+SETTLED = "age(t.xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)"
+"""A row whose transaction began to write before every one that is still open; a frozen row has the greatest age.
+Row ids below it cannot appear any more, unless they were drawn long before they were written."""
 
 
 @cache
@@ -18,66 +25,114 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-class Statements:
-    """The statements of one table, written once per connection."""
+def literal(text: str) -> str:
+    """``text`` as a constant, whatever standard_conforming_strings says."""
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
-    def __init__(self, table: Table, shape: TableShape, shards: int) -> None:
-        columns = table.layout
+
+class Statements:
+    """Every statement for one table, written once per connection."""
+
+    def __init__(self, reading: Reading, shape: TableShape, shards: int) -> None:
+        table, layout = reading.table, reading.table.layout
+        self._shape = shape
+        self._shards = shards
+        self._id = f"t.{quoted(layout.id)}"
+        self._ids = "bigint[]" if shape.numeric_ids else "text[]::uuid[]"
+        self._key = f"t.{quoted(layout.key)}::text" if layout.key else "NULL::text"
+        self._topic = topic_expression(reading.template)
+        pending = f"t.{quoted(layout.delivered_at)} IS NULL" if table.after_delivery == "Mark" else "true"
+        event_id = quoted(layout.event_id) if layout.event_id else quoted(layout.id)
         self._fields = {
             "table": f"{quoted(table.schema_)}.{quoted(table.name)}",
-            "id": quoted(columns.id),
-            "delivered_at": quoted(columns.delivered_at),
+            "id": quoted(layout.id),
+            "ids": self._ids,
+            "delivered_at": quoted(layout.delivered_at),
             "now": "now()" if shape.delivered_with_zone else "now() AT TIME ZONE 'UTC'",
-            "pending": f"t.{quoted(columns.delivered_at)} IS NULL" if table.after_delivery == "Mark" else "true",
-            "columns": ", ".join(_columns(table, shape)),
+            "pending": pending + (f" AND {SETTLED}" if reading.settled else ""),
+            "columns": ", ".join(_columns(reading, shape, self._topic)),
+            "order": order(table, shape),
+            "from_floor": f"{self._id} >= $1::bigint" if shape.numeric_ids else "$1::bigint IS NOT NULL",
+            "lock": "\n        FOR UPDATE OF t SKIP LOCKED" if reading.locking else "",
+            "budget": BYTE_BUDGET,
+            "largest": MAX_PAYLOAD_BYTES,
+            "archived_event_id": f"coalesce(gone.{event_id}::text, gone.{quoted(layout.id)}::text)",
+            "archived_key": f"gone.{quoted(layout.key)}::text" if layout.key else "NULL::text",
         }
-        self._key = f"t.{quoted(columns.key)}::text" if columns.key else "NULL::text"
-        self._shards = shards
-        self.settle = sql("settle_mark" if table.after_delivery == "Mark" else "settle_delete").format(**self._fields)
+        self.settle = sql(f"settle_{table.after_delivery.lower()}").format(**self._fields)
         self.read_rows = sql("read_rows").format(**self._fields)
 
-    def read(self, *, by_shard: bool, in_flight: bool, held_keys: bool, held_rows: bool) -> str:
+    def read(self, *, by_shard: bool, in_flight: bool, held_keys: bool, held_rows: bool, blocked: bool) -> str:
         """The read with only the exclusions that are needed, each with the next parameter."""
-        row_id, filters, number = f"t.{self._fields['id']}", "", 3
+        filters, number = "", 3
         # NOT IN (SELECT unnest …) is hashed by every server version and keeps the order of the index.
+        not_in_ids = f"{self._id} NOT IN (SELECT unnest(${{n}}::{self._ids}))"
         for wanted, condition in (
             (by_shard, f"{self.shard} = ANY(${{n}}::integer[])"),
-            (in_flight, f"{row_id}::bigint NOT IN (SELECT unnest(${{n}}::bigint[]))"),
+            (in_flight, not_in_ids),
             (held_keys, f"({self._key} IS NULL OR {self._key} NOT IN (SELECT unnest(${{n}}::text[])))"),
-            (held_rows, f"{row_id}::bigint NOT IN (SELECT unnest(${{n}}::bigint[]))"),
+            (held_rows, not_in_ids),
+            (blocked, f"({self._topic} IS NULL OR {self._topic} NOT IN (SELECT unnest(${{n}}::text[])))"),
         ):
             if wanted:
-                filters += "\n  AND " + condition.format(n=number)
+                filters += "\n          AND " + condition.replace("{n}", str(number))
                 number += 1
         return sql("read").format(**self._fields, filters=filters)
 
     @property
     def shard(self) -> str:
         """The shard of a row. Only the server computes it, so that no two members can disagree."""
-        row_id = f"t.{self._fields['id']}"
-        hashed = f'coalesce(hashtextextended({self._key} COLLATE "C", 0), {row_id}::bigint)'
+        without = f"{self._id}::bigint" if self._shape.numeric_ids else f"hashtextextended({self._id}::text, 0)"
+        hashed = f'coalesce(hashtextextended({self._key} COLLATE "C", 0), {without})'
         return f"(({hashed} & 9223372036854775807) % {self._shards})::integer"
 
 
-def _columns(table: Table, shape: TableShape) -> list[str]:
-    """In the order of decisions.rows.Row."""
-    names = table.layout
+def order(table: Table, shape: TableShape) -> str:
+    """The order of delivery. A uuid says nothing of it: time does, or else which transaction wrote first."""
+    layout = table.layout
+    if shape.numeric_ids:
+        return f"t.{quoted(layout.id)}"
+    if layout.created_at:
+        return f"t.{quoted(layout.created_at)}, t.{quoted(layout.id)}"
+    return "age(t.xmin) DESC, t.ctid"
+
+
+def topic_expression(template: str | None) -> str:
+    """The topic of a row by the template of spec.target.topicTemplate; NULL where one of its columns is."""
+    if template is None:
+        return "NULL::text"
+    parts = re.split(r"\{([^{}]+)\}", template)
+    texts = [literal(part) if number % 2 == 0 else f"t.{quoted(part)}::text" for number, part in enumerate(parts)]
+    return "(" + " || ".join(text for text in texts if text != "E''") + ")"
+
+
+def _columns(reading: Reading, shape: TableShape, topic: str) -> list[str]:
+    """In the order of decisions.rows.Row, all but the size."""
+    names = reading.table.layout
     row_id = f"t.{quoted(names.id)}"
+    row_text = f"{row_id}::text"
     payload = f"t.{quoted(names.payload)}"
-    event_id = f"coalesce(t.{quoted(names.event_id)}::text, {row_id}::text)" if names.event_id else f"{row_id}::text"
     created = f"t.{quoted(names.created_at)}"
     # A time that is infinite or before 1970 cannot be a Kafka timestamp; extract() reads one without a zone as UTC.
     milliseconds = f"CASE WHEN isfinite({created}) THEN greatest(0, extract(epoch FROM {created}) * 1000)::bigint END"
-    return [
-        f"{row_id}::bigint",
-        event_id,
-        f"t.{quoted(names.key)}::text" if names.key else "NULL::text",
-        f"t.{quoted(names.type)}::text" if names.type else "NULL::text",
-        payload if shape.binary_payload else f"{payload}::text",
-        f"t.{quoted(names.headers)}::text" if names.headers else "NULL::text",
-        milliseconds if names.created_at else "NULL::bigint",
-        f"octet_length({payload}{'' if shape.binary_payload else '::text'})",
-        "NULL::text",
-        "NULL::integer",
-        "NULL::text[]",
-    ]
+    fields = {
+        "row_id": f"{row_id}::bigint" if shape.numeric_ids else row_text,
+        "event_id": f"coalesce(t.{quoted(names.event_id)}::text, {row_text})" if names.event_id else row_text,
+        "key": f"t.{quoted(names.key)}::text" if names.key else "NULL::text",
+        "type": f"t.{quoted(names.type)}::text" if names.type else "NULL::text",
+        "payload": payload if shape.binary_payload else f"{payload}::text",
+        "headers": f"t.{quoted(names.headers)}::text" if names.headers else "NULL::text",
+        "ms": milliseconds if names.created_at else "NULL::bigint",
+        "topic": topic,
+        "partition": f"t.{quoted(names.partition)}::integer" if names.partition else "NULL::integer",
+        "extras": _extras(reading),
+    }
+    return [f"{expression} AS {name}" for name, expression in fields.items()]
+
+
+def _extras(reading: Reading) -> str:
+    traceparent = reading.table.layout.traceparent
+    columns = ([traceparent] if traceparent else []) + list(reading.headers)
+    if not columns:
+        return "NULL::text[]"
+    return "ARRAY[" + ", ".join(f"t.{quoted(column)}::text" for column in columns) + "]"

@@ -47,6 +47,7 @@ class Condition(StrEnum):
     TARGET_REACHABLE = "TargetReachable"
     AVAILABLE = "Available"
     DELIVERING = "Delivering"
+    QUARANTINED = "Quarantined"
 
 
 class Reason(StrEnum):
@@ -78,6 +79,7 @@ class Reason(StrEnum):
     TLS_FAILED = "TLSFailed"
     TIMEOUT = "Timeout"
     READ_ONLY = "ReadOnly"
+    DATABASE_ERROR = "DatabaseError"
     TOO_MANY_CONNECTIONS = "TooManyConnections"
     BROKER_UNAVAILABLE = "BrokerUnavailable"
     TOPIC_NOT_FOUND = "TopicNotFound"
@@ -95,5 +97,10 @@ class Reason(StrEnum):
     ROW_TOO_LARGE = "RowTooLarge"
     ROW_REJECTED = "RowRejected"
     ROW_UNMAPPABLE = "RowUnmappable"
+    ROW_ENDS_PROCESS = "RowEndsProcess"
+    # Quarantined
+    NONE = "None"
+    POISON_ROWS = "PoisonRows"
+    QUARANTINE_LIMIT = "QuarantineLimit"
     # unknown so far
     PENDING = "Pending"

@@ -45,6 +45,34 @@ class Held(ApiModel):
     """The row that holds each key, oldest first, at most 20."""
 
 
+class BlockedTopic(ApiModel):
+    """A topic that takes nothing while others do; rows that name it wait."""
+
+    topic: str
+    reason: str
+    message: str
+    since: datetime
+    retry_at: datetime
+
+
+class Quarantine(ApiModel):
+    """Rows of this relay that were moved aside, as the database holds them."""
+
+    rows: int | None = None
+    """None where the tables of schema outboxrelay are missing."""
+    limit_reached: bool = False
+    """Whether rows are held because spec.poison.maxQuarantinedRows are in quarantine already."""
+    moved_total: int = 0
+    """Rows that this process moved to quarantine or to the dead letter topic."""
+
+
+class TransactionHolder(ApiModel):
+    """Whoever keeps old row versions from being removed, or rows from being read with visibility Settled."""
+
+    description: str
+    """For example: pid 4711 (user shop, application report, idle in transaction) for 95 s."""
+
+
 class Shards(ApiModel):
     """Which slices of the key space this pod owns."""
 
@@ -53,6 +81,15 @@ class Shards(ApiModel):
     draining: list[int] = []
     members: int = 0
     """Pods that share the shards, this one included."""
+
+
+class FlowState(ApiModel):
+    """How fast the relay may go now."""
+
+    state: Literal["Free", "Limited", "Ramping", "Halved"] = "Free"
+    rows_per_second: float | None = None
+    """None: as fast as the brokers confirm."""
+    reason: str = ""
 
 
 class Delivery(ApiModel):
@@ -72,6 +109,7 @@ class Delivery(ApiModel):
     circuit: Literal["Closed", "Open"] = "Closed"
     retry_at: datetime | None = None
     """When an open circuit is tried again."""
+    flow: FlowState = FlowState()
 
 
 class RelayReport(ApiModel):
@@ -92,3 +130,11 @@ class RelayReport(ApiModel):
     target: Health
     delivery: Delivery
     held: Held
+    blocked_topics: list[BlockedTopic] = []
+    quarantine: Quarantine = Quarantine()
+    holder: TransactionHolder | None = None
+    """Set while an open transaction holds something back for longer than is usual."""
+    limitations: list[str] = []
+    """What this relay cannot do as it is set up, each a sentence with what to do about it."""
+    notices: list[str] = []
+    """What somebody should know of the topics, for example that one has more partitions than before."""

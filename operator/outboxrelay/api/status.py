@@ -81,6 +81,12 @@ class OutboxRelayStatus(ApiModel):
     """What waits in the table."""
     held: HeldStatus | None = None
     """Keys that wait because one of their rows cannot be sent."""
+    quarantined_rows: int | None = None
+    """Rows of this relay in outboxrelay.quarantine; absent where its tables are missing."""
+    limitations: Annotated[list[str], Field(max_length=20)] = []
+    """What the relay cannot do as it is set up, and what to do about it."""
+    notices: Annotated[list[str], Field(max_length=20)] = []
+    """What somebody should know: partitions that were added, a transaction that is open for long."""
     scaling: ScalingStatus | None = None
     """How many pods there are and should be."""
     conditions: Annotated[

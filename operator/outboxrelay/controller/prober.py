@@ -248,7 +248,8 @@ def _news(before: Probe | None, after: Probe) -> bool:
 def _meaning(report: RelayReport) -> object:
     """The part of a report whose change is told at once."""
     sides = report.source.healthy, report.source.reason, report.target.healthy, report.target.reason
-    return sides, report.state, report.ready, report.held.keys, report.delivery.circuit
+    aside = report.held.keys, report.quarantine.rows, [topic.topic for topic in report.blocked_topics]
+    return sides, report.state, report.ready, aside, report.limitations, report.notices, report.delivery.circuit
 
 
 def _reason(value: str) -> Reason:

@@ -1,4 +1,4 @@
-"""What the facts say about one relay's health: six conditions, each with a reason and a sentence.
+"""What the facts say about one relay's health: seven conditions, each with a reason and a sentence.
 
 Unknown is said where something cannot be observed now; nothing is guessed.
 """
@@ -28,7 +28,7 @@ def conditions(facts: Facts) -> tuple[Finding, ...]:
         available(facts),
         delivering(facts),
     )
-    return (ready(facts, parts), *parts)
+    return (ready(facts, parts), *parts, quarantined(facts))
 
 
 def accepted(facts: Facts) -> Finding:
@@ -60,6 +60,8 @@ def reachable(
         if health.healthy is False and health.reason not in TABLE_REASONS:
             message = f"pod {item.report.member}: {health.message or health.reason}"
             return _finding(condition, "False", health.reason, message)
+    if condition is Condition.TARGET_REACHABLE and (blocked := _blocked(facts)):
+        return blocked
     return _finding(condition, "True", Reason.CONNECTED, f"{what} answers")
 
 
@@ -84,6 +86,26 @@ def delivering(facts: Facts) -> Finding:
     return _finding(kind, "True", Reason.PROGRESSING, "rows are being delivered")
 
 
+def quarantined(facts: Facts) -> Finding:
+    """The condition Quarantined, True where somebody must look: rows that cannot be sent were moved aside, or wait."""
+    kind = Condition.QUARANTINED
+    if not facts.reports:
+        return _finding(kind, "Unknown", Reason.PENDING, "no pod tells of rows that cannot be sent")
+    reports = [item.report for item in facts.reports]
+    rows = max((report.quarantine.rows or 0 for report in reports), default=0)
+    held = sum(report.held.keys for report in reports)
+    if any(report.quarantine.limit_reached for report in reports):
+        message = (
+            f"{rows} rows are in quarantine, as many as spec.poison.maxQuarantinedRows allows: further keys are held"
+        )
+        return _finding(kind, "True", Reason.QUARANTINE_LIMIT, message)
+    if rows or held:
+        parts = [f"{rows} rows are in quarantine"] if rows else []
+        parts += [f"{held} keys are held by a row that cannot be sent"] if held else []
+        return _finding(kind, "True", Reason.POISON_ROWS, "; ".join(parts) + "; see status.held and quarantine list")
+    return _finding(kind, "False", Reason.NONE, "no row waits for a person")
+
+
 def ready(facts: Facts, parts: Iterable[Finding]) -> Finding:
     """The condition Ready: the first part that is not well, in the order in which causes lead to effects."""
     ordered = list(parts)
@@ -103,6 +125,17 @@ def ready(facts: Facts, parts: Iterable[Finding]) -> Finding:
     idle = last.reason == Reason.IDLE
     reason = Reason.IDLE if idle else Reason.DELIVERING
     return _finding(kind, "True", reason, "nothing waits in the table" if idle else "rows are being delivered")
+
+
+def _blocked(facts: Facts) -> Finding | None:
+    """Topics that take nothing while others do."""
+    blocked = {item.topic: item for pod in facts.reports for item in pod.report.blocked_topics}
+    if not blocked:
+        return None
+    first = blocked[min(blocked)]
+    others = f", and {len(blocked) - 1} topics more" if len(blocked) > 1 else ""
+    message = f"{first.message}{others}; rows for other topics go on"
+    return _finding(Condition.TARGET_REACHABLE, "False", first.reason, message)
 
 
 def _delivers(facts: Facts, reason: Reason) -> str:

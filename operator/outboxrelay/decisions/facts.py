@@ -41,7 +41,7 @@ class Exclusions:
     """Rows that wait for a person, so no backlog: keys as far as reports hold them, and rows without a key."""
 
     keys: tuple[str, ...] = ()
-    rows: tuple[int, ...] = ()
+    rows: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

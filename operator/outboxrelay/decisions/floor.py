@@ -27,6 +27,16 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Whoever holds the oldest transaction open."""
+
+    description: str
+    """For people: pid, user, application, state."""
+    seconds: float | None
+    """Age of the transaction; None where this role may not see it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """An id that may become the floor."""
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from outboxrelay.api.names import Reason
-from outboxrelay.decisions.rows import RowId
-from outboxrelay.errors import TargetFault
+from outboxrelay.decisions.rows import Row, RowId
+from outboxrelay.errors import TargetFault, TopicFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,15 @@ class Refusal:
     row_id: RowId
     reason: Reason
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A row for the dead letter topic."""
+
+    row: Row
+    refusal: Refusal
+    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,8 @@ class Refused:
     """Rows of the same keys behind them, which were not sent."""
     overtaken: int
     """Rows that arrived although a row before them with the same key was then refused by the broker."""
+    blocked: tuple[TopicFault, ...] = ()
+    """Topics that take nothing now, where rows name their topic; their rows are among ``unsent``."""
 
 
 @dataclass(frozen=True, slots=True)

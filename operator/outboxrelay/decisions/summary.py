@@ -1,8 +1,9 @@
 """status of an OutboxRelay from the facts, and whether it differs enough from what is written to be written again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from outboxrelay.api.report import RelayReport
 from outboxrelay.api.status import (
     Backlog,
     ConditionStatus,
@@ -17,6 +18,7 @@ from outboxrelay.decisions.transitions import with_history
 
 MAX_EXAMPLES = 5
 MAX_EXAMPLE = 300
+MAX_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ def status_of(facts: Facts, frame: Frame, before: OutboxRelayStatus) -> OutboxRe
         selector=frame.selector,
         backlog=_backlog(facts, frame, before.backlog),
         held=_held(facts, before.held),
+        quarantined_rows=_quarantined(facts, before.quarantined_rows),
+        limitations=_told(facts, before.limitations, lambda report: report.limitations),
+        notices=_told(facts, before.notices, _notices),
         scaling=ScalingStatus(desired_replicas=facts.wanted, summary=f"{ready}/{facts.wanted}"),
         conditions=with_history(conditions(facts), before.conditions, generation=frame.generation, now=frame.now),
     )
@@ -84,6 +89,25 @@ def _held(facts: Facts, before: HeldStatus | None) -> HeldStatus | None:
     if facts.wanted and not facts.reports:
         return before
     return HeldStatus(keys=sum(item.report.held.keys for item in facts.reports), examples=held_examples(facts.reports))
+
+
+def _quarantined(facts: Facts, before: int | None) -> int | None:
+    """Every pod counts all rows of the relay."""
+    if facts.wanted and not facts.reports:
+        return before
+    return max((rows for item in facts.reports if (rows := item.report.quarantine.rows) is not None), default=None)
+
+
+def _notices(report: RelayReport) -> list[str]:
+    held = [f"an open transaction holds rows back: {report.holder.description}"] if report.holder else []
+    return held + report.notices
+
+
+def _told(facts: Facts, before: list[str], of: Callable[[RelayReport], list[str]]) -> list[str]:
+    """What any pod says, each sentence once."""
+    if facts.wanted and not facts.reports:
+        return before
+    return list(dict.fromkeys(line[:MAX_EXAMPLE] for item in facts.reports for line in of(item.report)))[:MAX_LINES]
 
 
 def held_examples(reports: Sequence[PodReport]) -> list[str]:

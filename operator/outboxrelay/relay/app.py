@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,23 +16,16 @@ from outboxrelay.adapters.credentials import DirectoryCredentials
 from outboxrelay.adapters.http_server import Reply, Route, serve
 from outboxrelay.adapters.kafka_publisher import KafkaPublisher
 from outboxrelay.adapters.postgres_control import PostgresControl
-from outboxrelay.adapters.postgres_source import PostgresSettler, PostgresSource
+from outboxrelay.adapters.postgres_doorbell import PostgresDoorbell
+from outboxrelay.adapters.postgres_poison import PostgresPoison
+from outboxrelay.adapters.postgres_source import PostgresQueue, PostgresSettler, PostgresSource
 from outboxrelay.api.manifest import RelayManifest
-from outboxrelay.decisions.retries import BackoffPolicy
+from outboxrelay.decisions.mapping import Mapper
 from outboxrelay.relay import endpoints
-from outboxrelay.relay.beats import Beats
-from outboxrelay.relay.circuit import Circuit
-from outboxrelay.relay.health import HealthTracker
-from outboxrelay.relay.held import HeldKeys
-from outboxrelay.relay.membership import Membership
-from outboxrelay.relay.metrics import Metrics
-from outboxrelay.relay.ownership import Ownership
-from outboxrelay.relay.process import Parts, RelayProcess
-from outboxrelay.relay.progress import Progress
-from outboxrelay.relay.pump import Pump
-from outboxrelay.relay.reader import Reader
-from outboxrelay.relay.session import Session
-from outboxrelay.relay.settler import Settler
+from outboxrelay.relay.assembly import Outside, assemble
+
+if TYPE_CHECKING:
+    from outboxrelay.relay.ports import RowSettler, RowSource
 
 log = structlog.get_logger(__name__)
 
@@ -60,69 +54,34 @@ class _Relay:
     def __init__(self, options: Options) -> None:
         manifest = options.manifest
         spec = manifest.spec
-        name = f"outboxrelay {manifest.identity}"
-        credentials, clock = DirectoryCredentials(options.credentials), SystemClock()
-        shards = spec.ordering.shards
-        retry = spec.retry
-        policy = BackoffPolicy(
-            initial=retry.initial_backoff_milliseconds / 1000,
-            maximum=float(retry.max_backoff_seconds),
-            multiplier=retry.multiplier_percent / 100,
+        credentials, self.stop = DirectoryCredentials(options.credentials), asyncio.Event()
+        control = PostgresControl(
+            spec.source.database, manifest.identity.uid, credentials, f"outboxrelay {manifest.identity} control"
         )
-        self.stop = asyncio.Event()
-        self.ownership = Ownership(shards)
-        self.source = PostgresSource(spec.source, shards, credentials, f"{name} read")
-        self.settler = Settler(PostgresSettler(spec.source, shards, credentials, f"{name} settle"))
-        self.publisher = KafkaPublisher(spec.target, credentials)
-        self.beats, metrics, held = Beats(clock), Metrics(), HeldKeys()
-        source_health, target_health = HealthTracker(clock), HealthTracker(clock)
-        circuit = Circuit(self.publisher, policy, target_health, metrics, clock)
-        reader = Reader(self.source, self.ownership, held, spec.source.read, clock)
-        progress = Progress(metrics, clock)
-        control = PostgresControl(spec.source.database, manifest.identity.uid, credentials, f"{name} control")
-        membership = Membership(control, self.ownership, spec.state == "Running", self.beats, clock)
-        pump = Pump(
+        self.source: RowSource
+        self.settler: RowSettler
+        if spec.ordering.mode == "None":
+            self.source = self.settler = PostgresQueue(manifest, credentials)
+        else:
+            self.source = PostgresSource(manifest, credentials)
+            self.settler = PostgresSettler(manifest, credentials)
+        self.publisher = KafkaPublisher(spec, Mapper(spec), credentials)
+        outside = Outside(
             source=self.source,
-            publisher=self.publisher,
-            circuit=circuit,
             settler=self.settler,
-            ownership=self.ownership,
-            held=held,
-            reader=reader,
-            progress=progress,
-            policy=policy,
-            health=source_health,
-            beats=self.beats,
-            clock=clock,
-            stop=self.stop,
+            publisher=self.publisher,
+            control=control,
+            store=PostgresPoison(control, manifest),
+            doorbell=PostgresDoorbell(control, spec.source.table, options.member),
+            clock=SystemClock(),
         )
-        self.process = RelayProcess(
-            Parts(
-                manifest=manifest,
-                member_name=options.member,
-                source=self.source,
-                source_health=source_health,
-                target_health=target_health,
-                circuit=circuit,
-                membership=membership,
-                ownership=self.ownership,
-                session=Session(membership, pump, circuit, reader, held),
-                reader=reader,
-                held=held,
-                progress=progress,
-                metrics=metrics,
-                beats=self.beats,
-                clock=clock,
-                policy=policy,
-                stop=self.stop,
-            )
-        )
+        self.process = assemble(outside, manifest, options.member, self.stop)
 
     def routes(self) -> Mapping[str, Route]:
         """What is served."""
         process = self.process
         return {
-            "/livez": lambda: _reply(endpoints.livez(self.beats)),
+            "/livez": lambda: _reply(endpoints.livez(process.beats)),
             "/readyz": lambda: _reply(endpoints.readyz(process.missing)),
             "/state": lambda: _reply(endpoints.state(process.report())),
             "/metrics": lambda: _reply(endpoints.metrics(process.scrape())),
@@ -201,7 +160,7 @@ async def _signals(relay: _Relay, work: asyncio.Task[None]) -> None:
             return
         log.info("stopping", signal=name)
         relay.stop.set()
-        relay.ownership.changed.set()
+        relay.process.ownership.changed.set()
         received.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

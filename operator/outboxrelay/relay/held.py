@@ -1,12 +1,13 @@
 """Rows that cannot be sent. Each holds its key: later rows of the key wait, everything else flows."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from outboxrelay.api.report import Held, HeldRow
-from outboxrelay.decisions.holding import is_full, retry_delay
 from outboxrelay.decisions.outcomes import Refusal
+from outboxrelay.decisions.poison import is_full
 from outboxrelay.decisions.rows import EVENT_ID, KEY, ROW_ID, Row, RowId
 
 SHOWN_ROWS = 20
@@ -26,9 +27,14 @@ class _Entry:
 
 
 class HeldKeys:
-    """Bounded, in memory only: after a restart the row is tried, and held, again."""
+    """Bounded, in memory only: after a restart the row is tried, and held, again.
 
-    def __init__(self) -> None:
+    ``delay`` says how many seconds a row waits after a number of failed attempts; ``strict``: one row holds all.
+    """
+
+    def __init__(self, delay: Callable[[int], float], *, strict: bool = False) -> None:
+        self._delay = delay
+        self._strict = strict
         self._entries: dict[RowId, _Entry] = {}
         self._by_key: dict[str, RowId] = {}
         self._without_key: set[RowId] = set()
@@ -43,6 +49,11 @@ class HeldKeys:
         return is_full(len(self._entries))
 
     @property
+    def blocks_all(self) -> bool:
+        """Whether nothing else may be sent while a row is held."""
+        return self._strict and bool(self._entries)
+
+    @property
     def keys(self) -> list[str]:
         """Keys to leave out of reads."""
         return list(self._by_key)
@@ -54,6 +65,8 @@ class HeldKeys:
 
     def holds(self, row: Row) -> bool:
         """Whether ``row`` must wait."""
+        if self._strict:
+            return bool(self._entries)
         key = row[KEY]
         return row[ROW_ID] in self._entries if key is None else key in self._by_key
 
@@ -71,8 +84,20 @@ class HeldKeys:
                 self._add(entry)
                 new.append(entry)
             entry.refusal, entry.attempts = refusal, entry.attempts + 1
-            entry.retry_at = now + retry_delay(entry.attempts)
+            entry.retry_at = now + self._delay(entry.attempts)
         return [_shown(entry) for entry in new]
+
+    def attempts(self, row_id: RowId) -> int:
+        """Attempts by this process."""
+        entry = self._entries.get(row_id)
+        return entry.attempts if entry else 0
+
+    def postpone(self, row_id: RowId, attempts: int, now: float, *, never: bool = False) -> None:
+        """The database knows of ``attempts``: wait as long as that asks for, or for good."""
+        entry = self._entries.get(row_id)
+        if entry is not None:
+            entry.attempts = attempts
+            entry.retry_at = inf if never else now + self._delay(attempts)
 
     def due(self, now: float) -> list[RowId]:
         """Rows to try again, a few at a time."""

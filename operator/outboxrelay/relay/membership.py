@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from outboxrelay.api.names import Reason
+from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.decisions.sharding import MEMBER_BASE, Holding, free_member, plan
 from outboxrelay.errors import SourceFault
 from outboxrelay.relay.beats import Beats
@@ -23,16 +24,19 @@ TRIES = 20
 class Membership:
     """One session's part in the relay."""
 
-    def __init__(self, control: ControlSession, ownership: Ownership, taking: bool, beats: Beats, clock: Clock) -> None:
+    def __init__(
+        self, control: ControlSession, ownership: Ownership, spec: OutboxRelaySpec, beats: Beats, clock: Clock
+    ) -> None:
         self._control = control
         self._ownership = ownership
-        self._taking = taking
+        self._taking = spec.state == "Running"
+        self._sharing = spec.ordering.mode == "None"
         self._beats = beats
         self._clock = clock
         self.member: int | None = None
 
-    async def join(self) -> None:
-        """Open the session and take the first free member slot; raises SourceFault."""
+    async def join(self) -> int:
+        """Open the session and take the first free member slot; its number. Raises SourceFault."""
         await self._control.open()
         tried: set[int] = set()
         for _ in range(TRIES):
@@ -43,9 +47,10 @@ class Membership:
                 break
             if await self._control.try_lock([MEMBER_BASE + number]):
                 self.member = number
+                self._ownership.live = frozenset({*holding.members, number})
                 self._ownership.confirm(at, len(holding.members) + 1)
                 log.info("member_joined", member=number, members=self._ownership.members)
-                return
+                return number
             tried.add(number)
         raise SourceFault(Reason.CONNECT_FAILED, "no free member slot: too many processes run this relay")
 
@@ -65,6 +70,7 @@ class Membership:
                 holding = await self._control.observe()
         except TimeoutError:
             raise SourceFault(Reason.TIMEOUT, "the control session did not answer in time") from None
+        self._ownership.live = frozenset(holding.members)
         self._ownership.confirm(at, len(holding.members))
         await self._unlock_drained()
         await self._follow(holding)
@@ -86,6 +92,11 @@ class Membership:
 
     async def _follow(self, holding: Holding) -> None:
         if self.member is None or self._ownership.draining:
+            return
+        if self._sharing:
+            # Every member reads every shard; the locks of the rows keep them apart.
+            if self._taking and not self._ownership.owned:
+                self._ownership.gain(frozenset(range(self._ownership.total)))
             return
         owned = self._ownership.owned
         steps = plan(self._ownership.total, holding, self.member, owned, self._taking)

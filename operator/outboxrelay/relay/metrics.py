@@ -23,6 +23,15 @@ class Metrics:
             "Rows that arrived although a row before them with the same key was then refused.",
             registry=registry,
         )
+        self.moved_aside = Counter(
+            "outboxrelay_moved_aside_rows", "Rows moved to quarantine or to the dead letter topic.", registry=registry
+        )
+        self.quarantined = Gauge(
+            "outboxrelay_quarantined_rows", "Rows of the relay in quarantine, as last counted.", registry=registry
+        )
+        self.blocked_topics = Gauge(
+            "outboxrelay_blocked_topics", "Topics that take nothing while others do.", registry=registry
+        )
         self.in_flight = Gauge("outboxrelay_in_flight_rows", "Rows read but not settled.", registry=registry)
         self.circuit = Gauge("outboxrelay_circuit_open", "1 while the brokers take nothing.", registry=registry)
         self.circuit_faults = Counter(

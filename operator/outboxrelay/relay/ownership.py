@@ -5,6 +5,7 @@ still in has been settled or forgotten; each read holds a ticket for that.
 """
 
 import asyncio
+from collections.abc import Callable
 
 STALE_SECONDS = 10.0
 """Without a heartbeat for so long nothing is read or sent: the server ends the session after 15."""
@@ -19,6 +20,8 @@ class Ownership:
         """Shards to read; those that drain are not among them."""
         self.draining: frozenset[int] = frozenset()
         self.members = 0
+        self.live: frozenset[int] = frozenset()
+        """Numbers of the members that hold their slot, this one included."""
         self.changed = asyncio.Event()
         """Set whenever the pump should look again."""
         self.drained = asyncio.Event()
@@ -62,6 +65,17 @@ class Ownership:
         self.owned = self.draining = frozenset()
         self._confirmed_at, self.members, self._tickets = None, 0, []
         self._version += 1
+
+    async def wait_for_any(self, other: asyncio.Event, seconds: float, beat: Callable[[], None]) -> None:
+        """Until something changed here, ``other`` is set, or ``seconds`` passed."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.changed, other)]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.wait(waits)
+        beat()
 
     def begin(self) -> int:
         """A ticket for one read."""

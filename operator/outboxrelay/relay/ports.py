@@ -1,12 +1,13 @@
 """What the relay needs from the outside. Adapters satisfy these; the fakes of the tests do too."""
 
+import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from outboxrelay.decisions.floor import Snapshot
-from outboxrelay.decisions.outcomes import Outcome
+from outboxrelay.decisions.floor import Holder, Snapshot
+from outboxrelay.decisions.outcomes import DeadLetter, Outcome
+from outboxrelay.decisions.poison import Attempts, Failure
 from outboxrelay.decisions.rows import ReadRequest, Row, RowId
 from outboxrelay.decisions.sharding import Holding
 from outboxrelay.errors import TargetFault
@@ -40,6 +41,12 @@ class RowSource(Protocol):
     async def snapshot(self) -> Snapshot:
         """Which transactions are open."""
 
+    async def oldest_transaction(self) -> Holder | None:
+        """Who holds the oldest transaction open, or None where nobody does."""
+
+    async def release(self) -> None:
+        """What was read and not settled may be read by others; nothing to do where rows are owned."""
+
     async def close(self) -> None:
         """Give the connection up; the next ``open`` makes a new one."""
 
@@ -52,28 +59,6 @@ class RowSettler(Protocol):
 
     async def close(self) -> None:
         """Give the connection up; the next ``settle`` makes a new one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An attempt to send one row that failed for the row's own sake."""
-
-    row_id: RowId
-    event_id: str
-    key: str | None
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """What is remembered of a row that is not delivered yet."""
-
-    row_id: RowId
-    key: str | None
-    started: int
-    finished: int
-    """An attempt that was started and never finished ended the process, or was under way when it ended."""
 
 
 class PoisonStore(Protocol):
@@ -142,8 +127,20 @@ class Publisher(Protocol):
     async def publish(self, rows: Sequence[Row]) -> Outcome:
         """Send rows in order and wait until each is confirmed, refused, or given up."""
 
+    async def bury(self, letters: Sequence[DeadLetter]) -> Outcome:
+        """Send rows that cannot be sent as they are to the dead letter topic, and wait for the outcome."""
+
     async def check(self) -> TargetFault | None:
         """What is wrong with the brokers while nothing is being sent."""
+
+    async def check_topic(self, topic: str) -> TargetFault | None:
+        """What is wrong with one topic that took nothing."""
+
+    def throttled(self) -> float:
+        """Milliseconds for which brokers held answers back to slow this process down, since it was last asked."""
+
+    def notices(self) -> list[str]:
+        """What somebody should know of the topics, each a sentence."""
 
     def is_alive(self) -> bool:
         """Whether a running ``publish`` makes progress of any kind, waiting for brokers included."""
@@ -153,3 +150,18 @@ class Publisher(Protocol):
 
     async def discard(self) -> None:
         """Drop the producer with everything in it."""
+
+
+class Doorbell(Protocol):
+    """Wakes the relay when rows are committed while it says that it sleeps. Every method raises SourceFault."""
+
+    rung: asyncio.Event
+
+    async def open(self) -> str | None:
+        """Listen; None where that works, else a sentence why not and what to do."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Ask to be woken in the next ``seconds``; writes only where what was asked before does not last as long."""
+
+    async def wake(self) -> None:
+        """Do not ask any more."""

@@ -9,19 +9,24 @@ import structlog
 
 from outboxrelay import __version__
 from outboxrelay.api.manifest import RelayManifest
-from outboxrelay.api.report import RelayReport, Shards
+from outboxrelay.api.report import RelayReport, Shards, TransactionHolder
+from outboxrelay.decisions.floor import Holder
 from outboxrelay.decisions.retries import BackoffPolicy, backoff
 from outboxrelay.errors import SourceFault
 from outboxrelay.relay.beats import Beats
 from outboxrelay.relay.circuit import Circuit
+from outboxrelay.relay.flow import Flow
 from outboxrelay.relay.health import HealthTracker
 from outboxrelay.relay.held import HeldKeys
+from outboxrelay.relay.lanes import TopicLanes
 from outboxrelay.relay.membership import Membership
 from outboxrelay.relay.metrics import Metrics
 from outboxrelay.relay.ownership import Ownership
-from outboxrelay.relay.ports import Clock, RowSource
+from outboxrelay.relay.poison import PoisonRows
+from outboxrelay.relay.ports import Clock, Publisher, RowSource
 from outboxrelay.relay.progress import Progress
 from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.rest import Rest
 from outboxrelay.relay.session import Session
 from outboxrelay.relay.waiting import wait_for
 
@@ -35,6 +40,7 @@ class Parts:
     manifest: RelayManifest
     member_name: str
     source: RowSource
+    publisher: Publisher
     source_health: HealthTracker
     target_health: HealthTracker
     circuit: Circuit
@@ -43,6 +49,10 @@ class Parts:
     session: Session
     reader: Reader
     held: HeldKeys
+    lanes: TopicLanes
+    poison: PoisonRows
+    flow: Flow
+    rest: Rest
     progress: Progress
     metrics: Metrics
     beats: Beats
@@ -59,6 +69,16 @@ class RelayProcess:
         self._started_at = parts.clock.now()
         self._source_verified = False
         self._failures = 0
+
+    @property
+    def beats(self) -> Beats:
+        """Proof that its loops turn."""
+        return self._parts.beats
+
+    @property
+    def ownership(self) -> Ownership:
+        """What it may read."""
+        return self._parts.ownership
 
     async def run(self) -> None:
         """Until told to stop; raises only bugs."""
@@ -89,7 +109,7 @@ class RelayProcess:
     def report(self) -> RelayReport:
         """For /state."""
         parts = self._parts
-        ownership = parts.ownership
+        ownership, holder = parts.ownership, parts.reader.holder
         return RelayReport(
             identity=parts.manifest.identity,
             version=__version__,
@@ -107,9 +127,27 @@ class RelayProcess:
             ),
             source=parts.source_health.current,
             target=parts.target_health.current,
-            delivery=parts.progress.report(parts.circuit.state, parts.circuit.retry_at),
+            delivery=parts.progress.report(parts.circuit.state, parts.circuit.retry_at, parts.flow.report()),
             held=parts.held.report(),
+            blocked_topics=parts.lanes.report(),
+            quarantine=parts.poison.report(),
+            holder=None if holder is None else _told(holder),
+            limitations=self._limitations(),
+            notices=parts.publisher.notices(),
         )
+
+    def _limitations(self) -> list[str]:
+        """What it cannot do as it is set up."""
+        parts = self._parts
+        found = list(parts.poison.limitations)
+        if parts.rest.limitation:
+            found.append(parts.rest.limitation)
+        if parts.reader.best_effort:
+            found.append(
+                "the id column is a uuid, so the order of a key is best effort: add a bigint identity column and name "
+                "it in spec.source.table.columns.id"
+            )
+        return found
 
     def scrape(self) -> Metrics:
         """The series, with what only now is known."""
@@ -156,3 +194,8 @@ class RelayProcess:
             retry_in_seconds=round(seconds, 3),
         )
         await wait_for(parts.stop, seconds, beat)
+
+
+def _told(holder: Holder) -> TransactionHolder:
+    age = "" if holder.seconds is None else f", open for {holder.seconds:.0f} s"
+    return TransactionHolder(description=holder.description + age)

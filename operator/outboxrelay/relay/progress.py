@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from outboxrelay.api.report import Delivery
+from outboxrelay.api.report import Delivery, FlowState
 from outboxrelay.relay.metrics import Metrics
 from outboxrelay.relay.ports import Clock
 from outboxrelay.relay.rates import Rates
@@ -34,8 +34,8 @@ class Progress:
         self._in_flight = rows
         self._metrics.batch_rows.observe(rows)
 
-    def end(self, rows: int, size: int) -> None:
-        """Of the batch, ``rows`` were confirmed."""
+    def end(self, rows: int, size: int) -> float:
+        """Of the batch, ``rows`` were confirmed; the seconds that it took."""
         now = self._clock.monotonic()
         begun, self._begun = self._begun or now, None
         self._rates.record(begun, now, rows)
@@ -48,21 +48,23 @@ class Progress:
         self._metrics.in_flight.set(self._in_flight)
         if rows:
             self._delivered_at = self._clock.now()
+        return now - begun
 
     def settled(self, seconds: float) -> None:
         """Confirmed rows were deleted or marked."""
         self._metrics.settle_seconds.observe(seconds)
 
-    def held(self, keys: int, overtaken: int) -> None:
-        """Keys that wait now; rows that were overtaken since."""
+    def held(self, keys: int, overtaken: int, topics: int) -> None:
+        """Keys and topics that wait now; rows that were overtaken since."""
         self._metrics.held_keys.set(keys)
         self._metrics.overtaken.inc(overtaken)
+        self._metrics.blocked_topics.set(topics)
 
     def source_failed(self, reason: str) -> None:
         """The database could not be used."""
         self._metrics.source_failed(reason)
 
-    def report(self, circuit: Literal["Closed", "Open"], retry_at: datetime | None) -> Delivery:
+    def report(self, circuit: Literal["Closed", "Open"], retry_at: datetime | None, flow: FlowState) -> Delivery:
         """For /state."""
         now = self._clock.monotonic()
         return Delivery(
@@ -75,4 +77,5 @@ class Progress:
             last_read_at=self._read_at,
             circuit=circuit,
             retry_at=retry_at,
+            flow=flow,
         )

@@ -5,28 +5,35 @@ one before it is wholly confirmed, so the order of a key never depends on what h
 """
 
 import asyncio
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import assert_never
 
 import structlog
 
 from outboxrelay.api.names import Reason
+from outboxrelay.api.policy import Ordering
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refused
 from outboxrelay.decisions.retries import BackoffPolicy, backoff
+from outboxrelay.decisions.rows import TOPIC, RowId
 from outboxrelay.errors import SourceFault
 from outboxrelay.relay.batch import Batch, ids_of, size_of
 from outboxrelay.relay.beats import Beats
+from outboxrelay.relay.careful import Careful
 from outboxrelay.relay.circuit import Circuit
+from outboxrelay.relay.flow import Flow
 from outboxrelay.relay.health import HealthTracker
 from outboxrelay.relay.held import HeldKeys
+from outboxrelay.relay.lanes import TopicLanes
 from outboxrelay.relay.ownership import Ownership
+from outboxrelay.relay.poison import PoisonRows
 from outboxrelay.relay.ports import Clock, Publisher, RowSource
 from outboxrelay.relay.progress import Progress
 from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.rest import Rest
+from outboxrelay.relay.rounds import publish_in_rounds
 from outboxrelay.relay.settler import Settler
 from outboxrelay.relay.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 log = structlog.get_logger(__name__)
 
@@ -36,39 +43,56 @@ ABORT_SECONDS = 15.0
 """For a publisher's thread to end after abort(); past it the thread is stuck, which is a bug."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PumpParts:
+    """What a pump works with."""
+
+    source: RowSource
+    publisher: Publisher
+    circuit: Circuit
+    settler: Settler
+    ownership: Ownership
+    held: HeldKeys
+    lanes: TopicLanes
+    poison: PoisonRows
+    careful: Careful
+    reader: Reader
+    flow: Flow
+    rest: Rest
+    progress: Progress
+    ordering: Ordering
+    policy: BackoffPolicy
+    health: HealthTracker
+    beats: Beats
+    clock: Clock
+    stop: asyncio.Event
+
+
 class Pump:
     """Carries rows of the owned shards while ``run`` runs."""
 
-    def __init__(
-        self,
-        *,
-        source: RowSource,
-        publisher: Publisher,
-        circuit: Circuit,
-        settler: Settler,
-        ownership: Ownership,
-        held: HeldKeys,
-        reader: Reader,
-        progress: Progress,
-        policy: BackoffPolicy,
-        health: HealthTracker,
-        beats: Beats,
-        clock: Clock,
-        stop: asyncio.Event,
-    ) -> None:
-        self._source = source
-        self._publisher = publisher
-        self._circuit = circuit
-        self._settler = settler
-        self._ownership = ownership
-        self._held = held
-        self._reader = reader
-        self._progress = progress
-        self._policy = policy
-        self._health = health
-        self._beats = beats
-        self._clock = clock
-        self._stop = stop
+    def __init__(self, parts: PumpParts) -> None:
+        self._source = parts.source
+        self._publisher = parts.publisher
+        self._circuit = parts.circuit
+        self._settler = parts.settler
+        self._ownership = parts.ownership
+        self._held = parts.held
+        self._lanes = parts.lanes
+        self._poison = parts.poison
+        self._careful = parts.careful
+        self._reader = parts.reader
+        self._flow = parts.flow
+        self._rest = parts.rest
+        self._progress = parts.progress
+        self._one_per_key = parts.ordering.in_flight_per_key == "One"
+        # Rows that are locked rather than owned are settled in the transaction that read them.
+        self._locking = parts.ordering.mode == "None"
+        self._policy = parts.policy
+        self._health = parts.health
+        self._beats = parts.beats
+        self._clock = parts.clock
+        self._stop = parts.stop
         self._publishing: tuple[Batch, asyncio.Task[Outcome]] | None = None
         self._settling: list[int] = []
         self._failures = 0
@@ -99,50 +123,86 @@ class Pump:
     async def step(self) -> None:
         """One read, and what it found on its way. Raises SourceFault."""
         if not self._may_read():
-            await self._complete()
-            await self._settle()
+            await self._arrive()
             await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
             return
+        await self._careful.look()
+        await self._see_to_poison()
         await self._retry_held()
+        await self._probe_topics()
         if self._held.is_full:
             await self._complete()
             raise SourceFault(Reason.NO_PROGRESS, f"{len(self._held)} keys are held: too many to go on; see /state")
+        if self._held.blocks_all:
+            await self._arrive()
+            await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
+            return
         batch = await self._read()
-        await self._complete()
-        await self._circuit.check(idle=not batch.ids)
-        if not self._may_send(batch):
+        found = len(batch.rows)
+        try:
+            admitted = await self._admit(batch)
+        except BaseException:
+            self._forget(batch)
+            raise
+        if not admitted:
             self._forget(batch)
             return
-        self._send(batch)
+        await self._send(batch)
+        if not batch.full or self._careful.active or self._locking:
+            await self._arrive()
         if not batch.full:
-            await self._complete()
-            await self._settle()
-            await self._rest()
+            await self._rest.after(found, batch.full, self._reader.begun, self._beat)
+
+    async def _admit(self, batch: Batch) -> bool:
+        """Whether ``batch`` may be sent, after the one before it is done and the rate allows it."""
+        await self._complete()
+        await self._circuit.check(idle=not batch.ids)
+        if not (self._may_send() and await self._flow.admit(len(batch.ids), batch.size, self._stop, self._beat)):
+            return False
+        return self._may_send()
 
     def _may_read(self) -> bool:
-        fresh = self._ownership.is_fresh(self._clock.monotonic())
-        return bool(self._ownership.owned) and fresh
+        return bool(self._ownership.owned) and self._ownership.is_fresh(self._clock.monotonic())
 
-    def _may_send(self, batch: Batch) -> bool:
+    def _may_send(self) -> bool:
         return self._circuit.state == "Closed" and self._ownership.is_fresh(self._clock.monotonic())
 
     async def _read(self) -> Batch:
         begun = self._clock.monotonic()
         in_flight = self._publishing[0].ids if self._publishing else []
-        batch = await self._reader.read(in_flight)
+        bounds = [most for most in (self._flow.most_rows(), self._careful.most_rows) if most is not None]
+        batch = await self._reader.read(in_flight, min(bounds, default=None))
         self._progress.read(self._clock.monotonic() - begun, len(batch.rows), len(in_flight))
         return batch
 
-    def _send(self, batch: Batch) -> None:
-        """Begin to publish; rows whose key was held since they were read stay in the table."""
-        if len(self._held):
-            batch.rows = [row for row in batch.rows if not self._held.holds(row)]
-            batch.ids, batch.size = ids_of(batch.rows), size_of(batch.rows)
-        if not batch.rows:
-            self._ownership.end(batch.ticket)
+    async def _send(self, batch: Batch) -> None:
+        """Begin to publish; rows whose key or topic was held since they were read stay in the table."""
+        rows, condemned = self._careful.sift(batch.rows)
+        if condemned:
+            self._poison.note(batch.rows, condemned)
+        if len(self._held) or len(self._lanes):
+            rows = [row for row in rows if not self._held.holds(row) and row[TOPIC] not in self._lanes]
+        if len(rows) < len(batch.rows):
+            batch.full = batch.full or len(rows) > 0
+            batch.rows, batch.ids, batch.size = rows, ids_of(rows), size_of(rows)
+        if not rows:
+            self._forget(batch)
             return
+        if self._careful.active:
+            try:
+                await self._careful.start(rows)
+            except BaseException:
+                self._forget(batch)
+                raise
+        self._publish(batch)
+
+    def _publish(self, batch: Batch) -> None:
         self._progress.begin(len(batch.rows))
-        self._publishing = (batch, asyncio.create_task(self._publisher.publish(batch.rows), name="publish"))
+        if self._one_per_key:
+            work = publish_in_rounds(self._publisher, batch.rows)
+        else:
+            work = self._publisher.publish(batch.rows)
+        self._publishing = (batch, asyncio.ensure_future(work))
 
     async def _complete(self) -> None:
         """Wait for the batch on its way, if any, and take note of what became of it."""
@@ -157,7 +217,16 @@ class Pump:
         self._absorb(batch, outcome)
         if isinstance(outcome, Broken):
             self._reader.forget()
+            self._flow.outage()
             await self._circuit.trip(outcome.fault)
+            await self._source.release()
+        refused = [refusal.row_id for refusal in outcome.refusals] if isinstance(outcome, Refused) else []
+        await self._careful.finish(refused)
+
+    async def _arrive(self) -> None:
+        """Wait for what is on its way, and settle it."""
+        await self._complete()
+        await self._settle()
 
     def _beat_if_alive(self) -> None:
         """The publisher's thread must show progress of its own: a loop that waits for a dead one is stuck too."""
@@ -169,7 +238,7 @@ class Pump:
             self._took(batch, batch.ids, batch.size, proof=True)
             return
         if isinstance(outcome, Refused):
-            self._hold(batch, outcome)
+            self._refused(batch, outcome)
             away = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
             rows = [row for row in batch.rows if row[0] not in away]
         elif isinstance(outcome, Broken):
@@ -179,33 +248,49 @@ class Pump:
             assert_never(outcome)
         self._took(batch, ids_of(rows), size_of(rows), proof=bool(rows) and isinstance(outcome, Refused))
 
-    def _took(self, batch: Batch, confirmed: list[int], size: int, *, proof: bool) -> None:
+    def _took(self, batch: Batch, confirmed: list[RowId], size: int, *, proof: bool) -> None:
         """Kafka has ``confirmed``; ``proof``: the brokers work."""
         self._settler.add(confirmed)
         self._settling.append(batch.ticket)
-        self._progress.end(len(confirmed), size)
+        self._poison.over(confirmed)
+        self._flow.confirmed(len(confirmed), size, self._progress.end(len(confirmed), size))
+        if milliseconds := self._publisher.throttled():
+            self._flow.throttled(milliseconds)
         if proof:
             self._circuit.delivered()
 
-    def _hold(self, batch: Batch, outcome: Refused) -> None:
-        now, when = self._clock.monotonic(), self._clock.now()
+    def _refused(self, batch: Batch, outcome: Refused) -> None:
         self._held.overtaken += outcome.overtaken
-        for row in self._held.hold(batch.rows, outcome.refusals, now, when):
-            log.error("row_held", row_id=row.row_id, event_id=row.event_id, reason=row.reason, message=row.message)
-        self._progress.held(len(self._held), outcome.overtaken)
+        self._poison.note(batch.rows, outcome.refusals)
+        for fault in outcome.blocked:
+            self._lanes.block(fault)
+        self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
 
     async def _settle(self) -> None:
         begun = self._clock.monotonic()
         if await self._settler.settle():
             self._progress.settled(self._clock.monotonic() - begun)
+        elif self._locking:
+            await self._source.release()
         for ticket in self._settling:
             self._ownership.end(ticket)
         self._settling.clear()
 
+    async def _see_to_poison(self) -> None:
+        """Count what failed, and move aside what failed too often."""
+        if not self._poison.has_work:
+            return
+        await self._arrive()
+        gone, buried, fault = await self._poison.act()
+        self._settler.add(buried)
+        self._release([*gone, *buried])
+        if fault is not None:
+            await self._circuit.trip(fault)
+
     async def _retry_held(self) -> None:
         """Try rows again that were held for a while, each alone with what it needs: it may have been mended."""
         due = self._held.due(self._clock.monotonic())
-        if not due:
+        if not due or self._circuit.state == "Open":
             return
         await self._complete()
         ticket = self._ownership.begin()
@@ -215,28 +300,34 @@ class Pump:
             self._ownership.end(ticket)
             raise
         batch = Batch(rows, ids_of(rows), ticket, full=True, size=size_of(rows))
-        if not self._may_send(batch):
+        if not self._may_send():
             self._forget(batch)
             return
-        still = set()
+        still: set[RowId] = set()
         if rows:
-            self._progress.begin(len(rows))
-            self._publishing = (batch, asyncio.create_task(self._publisher.publish(rows), name="publish"))
+            self._publish(batch)
             await self._complete()
-            still = set(batch.ids) - set(self._settler.waiting)
+            still = set(batch.ids).difference(self._settler.waiting)
         else:
-            self._ownership.end(ticket)
-        for row_id in set(due) - still:
-            self._held.release([row_id])
-            self._reader.include(row_id)
-            log.info("row_released", row_id=row_id)
-        self._progress.held(len(self._held), 0)
+            self._forget(batch)
+        self._release(row_id for row_id in due if row_id not in still)
         await self._settle()
 
-    async def _rest(self) -> None:
-        """Until the next read is due."""
-        left = self._reader.begun + self._reader.pause - self._clock.monotonic()
-        await wait_for(self._ownership.changed, left, self._beat)
+    def _release(self, ids: Iterable[RowId]) -> None:
+        """These rows are delivered or gone: what is behind them goes on."""
+        for row_id in ids:
+            self._held.release([row_id])
+            self._reader.include(row_id)
+            self._poison.over([row_id])
+            log.info("row_released", row_id=row_id)
+        self._progress.held(len(self._held), 0, len(self._lanes))
+
+    async def _probe_topics(self) -> None:
+        if self._lanes.is_due:
+            await self._complete()
+            if await self._lanes.probe():
+                self._reader.sweep()
+            self._progress.held(len(self._held), 0, len(self._lanes))
 
     def _forget(self, batch: Batch) -> None:
         self._ownership.end(batch.ticket)
@@ -247,6 +338,7 @@ class Pump:
         wait = backoff(self._policy, self._failures, self._clock.chance())
         self._health.bad(fault)
         self._progress.source_failed(fault.reason)
+        self._flow.outage()
         log.warning(
             "source_failed",
             reason=str(fault.reason),
@@ -254,7 +346,11 @@ class Pump:
             failures=self._failures,
             retry_in_seconds=round(wait, 3),
         )
-        await self._complete()
+        try:
+            await self._complete()
+        except SourceFault:
+            # What the database should remember is written when it is back.
+            log.debug("unremembered")
         await self._source.close()
         await self._settler.close()
         self._reader.forget()
@@ -266,9 +362,11 @@ class Pump:
 
     async def _finish(self) -> None:
         """The orderly end: nothing new, but what is on its way arrives and is settled."""
-        await self._complete()
         try:
-            await self._settle()
+            await self._arrive()
+            if self._poison.has_work and self._circuit.state == "Closed":
+                await self._see_to_poison()
+                await self._settle()
         except SourceFault as fault:
             log.warning("unsettled_at_stop", rows=len(self._settler.waiting), message=fault.message)
 

@@ -4,11 +4,16 @@ import asyncio
 
 import structlog
 
+from outboxrelay.relay.careful import Careful
 from outboxrelay.relay.circuit import Circuit
 from outboxrelay.relay.held import HeldKeys
+from outboxrelay.relay.lanes import TopicLanes
 from outboxrelay.relay.membership import Membership
+from outboxrelay.relay.poison import PoisonRows
+from outboxrelay.relay.ports import PoisonStore
 from outboxrelay.relay.pump import Pump
 from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.rest import Rest
 
 log = structlog.get_logger(__name__)
 
@@ -16,22 +21,45 @@ log = structlog.get_logger(__name__)
 class Session:
     """Runs one; memory of rows does not outlive it."""
 
-    def __init__(self, membership: Membership, pump: Pump, circuit: Circuit, reader: Reader, held: HeldKeys) -> None:
+    def __init__(
+        self,
+        *,
+        membership: Membership,
+        pump: Pump,
+        circuit: Circuit,
+        reader: Reader,
+        held: HeldKeys,
+        lanes: TopicLanes,
+        careful: Careful,
+        poison: PoisonRows,
+        rest: Rest,
+        store: PoisonStore,
+    ) -> None:
         self._membership = membership
         self._pump = pump
         self._circuit = circuit
         self._reader = reader
         self._held = held
+        self._lanes = lanes
+        self._careful = careful
+        self._poison = poison
+        self._rest = rest
+        self._store = store
 
     async def run(self) -> None:
         """Until the pump ends in order; raises SourceFault when the session is lost."""
         try:
-            await self._membership.join()
+            member = await self._membership.join()
+            await self._poison.begin()
+            await self._careful.begin(member)
+            await self._rest.begin()
+            await self._store.enter(member)
             await self._together()
+            await self._store.leave(member)
         finally:
             await self._membership.leave()
-            self._held.forget()
-            self._reader.forget()
+            for part in (self._held, self._lanes, self._careful, self._poison, self._reader):
+                part.forget()
 
     async def _together(self) -> None:
         left = asyncio.Event()

@@ -31,7 +31,7 @@ CREATE OR REPLACE FUNCTION outboxrelay.rotate_archive(for_relay text, for_name t
 $rotate$
 DECLARE
     today  date := current_date;
-    parent text := 'archive_' || left(pg_catalog.md5(for_relay), 16);
+    parent text := 'archive_' || left(md5(for_relay), 16);
     name   text;
     old    record;
 BEGIN
@@ -43,16 +43,16 @@ BEGIN
     INSERT INTO outboxrelay.archive_retention AS r (relay, relay_name, keep) VALUES (for_relay, for_name, keep_for)
         ON CONFLICT (relay) DO UPDATE SET relay_name = for_name, keep = keep_for, asked_at = now();
     -- Made apart and attached: unlike CREATE … PARTITION OF that waits for nobody who reads or writes.
-    IF pg_catalog.to_regclass('outboxrelay.' || parent) IS NULL THEN
-        EXECUTE pg_catalog.format(
+    IF to_regclass('outboxrelay.' || parent) IS NULL THEN
+        EXECUTE format(
             'CREATE TABLE outboxrelay.%1$I (LIKE outboxrelay.archive INCLUDING DEFAULTS) PARTITION BY RANGE (archived_at);'
             'ALTER TABLE outboxrelay.archive ATTACH PARTITION outboxrelay.%1$I FOR VALUES IN (%2$L)', parent, for_relay);
         RETURN NEXT 'created ' || parent;
     END IF;
     FOR day IN 0 .. 2 LOOP
-        name := parent || '_' || pg_catalog.to_char(today + day, 'YYYYMMDD');
-        IF pg_catalog.to_regclass('outboxrelay.' || name) IS NULL THEN
-            EXECUTE pg_catalog.format(
+        name := parent || '_' || to_char(today + day, 'YYYYMMDD');
+        IF to_regclass('outboxrelay.' || name) IS NULL THEN
+            EXECUTE format(
                 'CREATE TABLE outboxrelay.%1$I (LIKE outboxrelay.archive INCLUDING DEFAULTS);'
                 'ALTER TABLE outboxrelay.%2$I ATTACH PARTITION outboxrelay.%1$I FOR VALUES FROM (%3$L) TO (%4$L)',
                 name, parent, (today + day)::timestamptz, (today + day + 1)::timestamptz);
@@ -62,13 +62,13 @@ BEGIN
     FOR old IN
         SELECT d.relname AS name
         FROM outboxrelay.archive_retention r
-        JOIN pg_catalog.pg_inherits i ON i.inhparent = pg_catalog.to_regclass('outboxrelay.archive_' || left(pg_catalog.md5(r.relay), 16))
-        JOIN pg_catalog.pg_class d ON d.oid = i.inhrelid
-        WHERE pg_catalog.to_date(right(d.relname, 8), 'YYYYMMDD') + 1 < now() - r.keep
+        JOIN pg_inherits i ON i.inhparent = to_regclass('outboxrelay.archive_' || left(md5(r.relay), 16))
+        JOIN pg_class d ON d.oid = i.inhrelid
+        WHERE to_date(right(d.relname, 8), 'YYYYMMDD') + 1 < now() - r.keep
         ORDER BY d.relname
     LOOP
         BEGIN
-            EXECUTE pg_catalog.format('DROP TABLE outboxrelay.%I', old.name);
+            EXECUTE format('DROP TABLE outboxrelay.%I', old.name);
             RETURN NEXT 'dropped ' || old.name;
         EXCEPTION WHEN lock_not_available THEN
             RETURN NEXT 'busy ' || old.name;
@@ -76,14 +76,14 @@ BEGIN
     END LOOP;
     -- A relay that is gone: nothing of it is left, and nobody asks for it any more.
     FOR old IN
-        SELECT r.relay, 'archive_' || left(pg_catalog.md5(r.relay), 16) AS name
+        SELECT r.relay, 'archive_' || left(md5(r.relay), 16) AS name
         FROM outboxrelay.archive_retention r
         WHERE r.asked_at < now() - r.keep - interval '4 days' AND NOT EXISTS (
-            SELECT FROM pg_catalog.pg_inherits i
-            WHERE i.inhparent = pg_catalog.to_regclass('outboxrelay.archive_' || left(pg_catalog.md5(r.relay), 16)))
+            SELECT FROM pg_inherits i
+            WHERE i.inhparent = to_regclass('outboxrelay.archive_' || left(md5(r.relay), 16)))
     LOOP
         BEGIN
-            EXECUTE pg_catalog.format('DROP TABLE IF EXISTS outboxrelay.%I', old.name);
+            EXECUTE format('DROP TABLE IF EXISTS outboxrelay.%I', old.name);
             DELETE FROM outboxrelay.archive_retention r WHERE r.relay = old.relay;
             RETURN NEXT 'dropped ' || old.name;
         EXCEPTION WHEN lock_not_available THEN

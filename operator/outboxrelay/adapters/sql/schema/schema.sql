@@ -99,9 +99,9 @@ CREATE OR REPLACE FUNCTION outboxrelay.ring() RETURNS trigger
 $ring$
 BEGIN
     IF EXISTS (
-        SELECT FROM outboxrelay.doorbell d WHERE d.table_id = TG_RELID AND d.until > pg_catalog.clock_timestamp()
+        SELECT FROM outboxrelay.doorbell d WHERE d.table_id = TG_RELID AND d.until > clock_timestamp()
     ) THEN
-        PERFORM pg_catalog.pg_notify('outboxrelay_' || TG_RELID::text, '');
+        PERFORM pg_notify('outboxrelay_' || TG_RELID::text, '');
     END IF;
     RETURN NULL;
 END
