@@ -16,6 +16,7 @@ from .fake_control import FakeControl, FakeLocks
 from .fake_doorbell import FakeDoorbell
 from .fake_poison import FakePoison
 from .fake_publisher import FakePublisher
+from .fake_retention import FakeRetention
 from .fake_source import FakeSource
 
 SHARDS = 4
@@ -70,6 +71,7 @@ class FakeRelay:
                 control=self.control,
                 store=self.store,
                 doorbell=self.doorbell,
+                retention=FakeRetention(),
                 clock=self.clock,
             ),
             self.manifest,

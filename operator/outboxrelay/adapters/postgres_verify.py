@@ -4,8 +4,14 @@ import asyncpg
 
 from outboxrelay.adapters.postgres_statements import sql
 from outboxrelay.adapters.postgres_table import Reading, TableShape, check_server, check_table, table_not_found
+from outboxrelay.api.manifest import RelayIdentity
 from outboxrelay.api.names import Reason
 from outboxrelay.errors import SourceFault
+
+NO_ARCHIVE = (
+    "afterDelivery is Archive, and outboxrelay.archive is not there: run what "
+    "`outboxrelay sql --part schema --part archive` prints"
+)
 
 
 async def verify(connection: asyncpg.Connection, reading: Reading) -> TableShape:
@@ -21,17 +27,23 @@ async def verify(connection: asyncpg.Connection, reading: Reading) -> TableShape
     return check_table(reading, {row["name"]: row for row in found}, server["role"])
 
 
-async def verify_archive(connection: asyncpg.Connection) -> None:
-    """See that delivered rows can be archived; raises SourceFault that says what is missing."""
+async def verify_archive(connection: asyncpg.Connection, identity: RelayIdentity, keep: float) -> None:
+    """See that rows can be archived, and kept for ``keep`` seconds; raises SourceFault that says what is missing.
+
+    Where nobody was there for days, today has no partition yet: it is made.
+    """
     async with connection.transaction():
-        row = await connection.fetchrow(sql("describe_archive"))
-    if not row["found"]:
-        message = (
-            "afterDelivery is Archive, and table outboxrelay.archive is not there; run `outboxrelay sql --part archive`"
-        )
-        raise SourceFault(Reason.TABLE_NOT_FOUND, message)
-    if not row["can_insert"]:
-        raise SourceFault(
-            Reason.PERMISSION_DENIED,
-            f'the user lacks a privilege: GRANT INSERT ON outboxrelay.archive TO "{row["role"]}"',
-        )
+        found = await connection.fetchrow(sql("describe_archive"), identity.uid)
+        role = found["role"]
+        for can, grant in (
+            ("schema_usage", "USAGE ON SCHEMA outboxrelay"),
+            ("can_insert", "INSERT ON outboxrelay.archive"),
+            ("can_rotate", "EXECUTE ON FUNCTION outboxrelay.rotate_archive(text, text, interval)"),
+        ):
+            if found[can] is None:
+                raise SourceFault(Reason.TABLE_NOT_FOUND, NO_ARCHIVE)
+            if not found[can]:
+                message = f'afterDelivery is Archive, and the user lacks a privilege: GRANT {grant} TO "{role}"'
+                raise SourceFault(Reason.PERMISSION_DENIED, message)
+        if not found["has_today"]:
+            await connection.fetch(sql("rotate_archive"), identity.uid, str(identity), keep)

@@ -18,6 +18,7 @@ from outboxrelay.adapters.kafka_publisher import KafkaPublisher
 from outboxrelay.adapters.postgres_control import PostgresControl
 from outboxrelay.adapters.postgres_doorbell import PostgresDoorbell
 from outboxrelay.adapters.postgres_poison import PostgresPoison
+from outboxrelay.adapters.postgres_retention import PostgresRetention
 from outboxrelay.adapters.postgres_source import PostgresQueue, PostgresSettler, PostgresSource
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.decisions.mapping import Mapper
@@ -66,6 +67,7 @@ class _Relay:
             self.source = PostgresSource(manifest, credentials)
             self.settler = PostgresSettler(manifest, credentials)
         self.publisher = KafkaPublisher(spec, Mapper(spec), credentials)
+        self.retention = PostgresRetention(manifest, credentials)
         outside = Outside(
             source=self.source,
             settler=self.settler,
@@ -73,6 +75,7 @@ class _Relay:
             control=control,
             store=PostgresPoison(control, manifest),
             doorbell=PostgresDoorbell(control, spec.source.table, options.member),
+            retention=self.retention,
             clock=SystemClock(),
         )
         self.process = assemble(outside, manifest, options.member, self.stop)
@@ -91,6 +94,7 @@ class _Relay:
         """Give every connection up."""
         await self.source.close()
         await self.settler.close()
+        await self.retention.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.publisher.close()

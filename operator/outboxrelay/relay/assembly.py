@@ -24,6 +24,7 @@ from outboxrelay.relay.progress import Progress
 from outboxrelay.relay.pump import Pump, PumpParts
 from outboxrelay.relay.reader import Reader
 from outboxrelay.relay.rest import Rest
+from outboxrelay.relay.retention import Housekeeper, Retention
 from outboxrelay.relay.session import Session
 from outboxrelay.relay.settler import Settler
 
@@ -38,6 +39,7 @@ class Outside:
     control: ControlSession
     store: PoisonStore
     doorbell: Doorbell
+    retention: Retention
     clock: Clock
 
 
@@ -112,6 +114,7 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
             poison=poison,
             flow=flow,
             rest=rest,
+            housekeeper=Housekeeper(outside.retention, spec.source.table, ownership, clock),
             progress=progress,
             metrics=metrics,
             beats=beats,

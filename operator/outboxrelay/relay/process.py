@@ -27,6 +27,7 @@ from outboxrelay.relay.ports import Clock, Publisher, RowSource
 from outboxrelay.relay.progress import Progress
 from outboxrelay.relay.reader import Reader
 from outboxrelay.relay.rest import Rest
+from outboxrelay.relay.retention import Housekeeper
 from outboxrelay.relay.session import Session
 from outboxrelay.relay.waiting import wait_for
 
@@ -53,6 +54,7 @@ class Parts:
     poison: PoisonRows
     flow: Flow
     rest: Rest
+    housekeeper: Housekeeper
     progress: Progress
     metrics: Metrics
     beats: Beats
@@ -88,6 +90,24 @@ class RelayProcess:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._verify_source(beat), name="verify_source")
                 group.create_task(parts.circuit.restore(parts.stop, beat), name="verify_target")
+        keeping = asyncio.create_task(parts.housekeeper.run(parts.stop), name="housekeeping")
+        keeping.add_done_callback(self._kept)
+        try:
+            await self._sessions()
+            if keeping.done():
+                keeping.result()
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
+
+    def _kept(self, keeping: asyncio.Task[None]) -> None:
+        """A bug in the housekeeping ends the process, in order."""
+        if not keeping.cancelled() and keeping.exception() is not None:
+            self._parts.stop.set()
+            self._parts.ownership.changed.set()
+
+    async def _sessions(self) -> None:
+        parts = self._parts
         while not parts.stop.is_set():
             try:
                 await parts.session.run()
@@ -142,6 +162,8 @@ class RelayProcess:
         found = list(parts.poison.limitations)
         if parts.rest.limitation:
             found.append(parts.rest.limitation)
+        if parts.housekeeper.limitation:
+            found.append(parts.housekeeper.limitation)
         if parts.reader.best_effort:
             found.append(
                 "the id column is a uuid, so the order of a key is best effort: add a bigint identity column and name "
