@@ -92,7 +92,7 @@ def _wanted(parts: tuple[str, ...], spec: OutboxRelaySpec | None, role: str | No
 
 def _default(table: str) -> OutboxRelaySpec:
     """The spec of a relay of ``table`` that says nothing else."""
-    schema, name = _table(table)
+    schema, name = table_names(table)
     source = {
         "database": {"uriSecretRef": {"name": "database", "key": "uri"}},
         "table": {"schema": schema, "name": name},
@@ -101,7 +101,7 @@ def _default(table: str) -> OutboxRelaySpec:
     return OutboxRelaySpec.model_validate({"source": source, "target": target})
 
 
-def _table(text: str) -> tuple[str, str]:
+def table_names(text: str) -> tuple[str, str]:
     """Schema and name; raises InvalidInput that says how to write them."""
     found: list[str] = []
     rest = text
@@ -115,7 +115,7 @@ def _table(text: str) -> tuple[str, str]:
     if not complete or len(found) not in (1, 2) or not all(map(_fits, found)):
         raise InvalidInput(
             f'--table {text[:80]!r}: write name or schema.name, a name with a dot in it as "my.name", '
-            f"each of 1 to {LONGEST_NAME} characters"
+            f"each of 1 to {LONGEST_NAME} bytes"
         )
     return (found[0], found[1]) if len(found) == 2 else (str(Table.model_fields["schema_"].default), found[0])
 
