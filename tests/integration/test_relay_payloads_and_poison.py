@@ -11,23 +11,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from tests.support.oracle.consumer import Consumer
+from tests.support.records import Records
 from tests.support.relay_line import RelayLine, relay_line
 
 pytestmark = pytest.mark.needs_services
-
-
-class Records(Consumer):
-    """Keeps whole records, which the oracle does not need."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.records: list[Message] = []
-
-    def _take(self, message: Message) -> None:
-        super()._take(message)
-        if message.error() is None:
-            self.records.append(message)
 
 
 @pytest.fixture

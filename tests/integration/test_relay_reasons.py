@@ -35,7 +35,7 @@ SOURCE = {
     "missing table": (table(name="outbocks"), "TableNotFound", "did you mean public.outbox?"),
     "missing column": (table(columns={"eventId": "uid"}), "SchemaMismatch", "set spec.source.table.columns.eventId"),
     "wrong type": (table(columns={"payload": "created_at"}), "SchemaMismatch", "columns.payload must be jsonb or"),
-    "uuid as id": (table(columns={"id": "event_id"}), "SchemaMismatch", "the order of delivery follows it"),
+    "text as id": (table(columns={"id": "event_type"}), "SchemaMismatch", "the order of delivery follows it"),
 }
 
 

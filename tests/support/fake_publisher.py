@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.outcomes import Broken, DeadLetter, Delivered, Outcome, Refusal, Refused
-from outboxrelay.decisions.rows import KEY, ROW_ID, TOPIC, Row, RowId
+from outboxrelay.decisions.rows import KEY, ROW_ID, Row, RowId, topic_of
 from outboxrelay.errors import TargetFault, TopicFault
 
 
@@ -26,6 +26,8 @@ class FakePublisher:
         self.throttle = 0.0
         self.told: list[str] = []
         self.hanging = False
+        self.leaves: int | None = None
+        """Rows of the next batch that are sent; the others are left, as when another producer is needed."""
         self.opens: list[float] = []
         self.discards = 0
         self.break_after: int | None = None
@@ -63,6 +65,11 @@ class FakePublisher:
             self.arrived += sent
             fault = TargetFault(Reason.BROKER_UNAVAILABLE, "the brokers went away")
             return Broken(fault, tuple(row[ROW_ID] for row in sent))
+        if self.leaves is not None:
+            sent, left = list(rows[: self.leaves]), rows[self.leaves :]
+            self.leaves = None
+            self.arrived += sent
+            return Refused((), frozenset(row[ROW_ID] for row in left), 0)
         return self._take(rows)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> Outcome:
@@ -109,7 +116,7 @@ class FakePublisher:
         blocked: dict[str, TopicFault] = {}
         unsent: set[RowId] = set()
         for row in rows:
-            topic = row[TOPIC] or ""
+            topic = topic_of(row) or ""
             if row[KEY] is not None and row[KEY] in stopped:
                 unsent.add(row[ROW_ID])
             elif topic in self.missing:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from outboxrelay.decisions.floor import Holder, Snapshot
-from outboxrelay.decisions.rows import KEY, ROW_ID, TOPIC, ReadRequest, Row, RowId
+from outboxrelay.decisions.rows import KEY, ROW_ID, ReadRequest, Row, RowId, topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,19 +23,8 @@ def row(
 ) -> Row:
     """One row; what a test does not name is unremarkable."""
     size = None if payload is None else len(payload)
-    return (
-        row_id,
-        f"event-{row_id}",
-        key,
-        "Happened",
-        payload,
-        headers,
-        1_700_000_000_000 + row_id,
-        size,
-        topic,
-        None,
-        None,
-    )
+    narrow = (row_id, f"event-{row_id}", key, "Happened", payload, 1_700_000_000_000 + row_id, size)
+    return narrow if headers is None and topic is None else (*narrow, headers, topic, None, None)
 
 
 class FakeSource:
@@ -92,7 +81,7 @@ class FakeSource:
             and row_id not in request.in_flight
             and item[KEY] not in request.held_keys
             and row_id not in request.held_rows
-            and (item[TOPIC] is None or item[TOPIC] not in request.blocked_topics)
+            and topic_of(item) not in request.blocked_topics
         ]
         return found[: request.limit]
 

@@ -13,6 +13,8 @@ import asyncpg
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from outboxrelay.adapters.postgres_statements import sql
+
 from .oracle import Oracle, Verdict, verdict
 from .relay_process import RelayProcess, manifest
 
@@ -42,6 +44,27 @@ class RelayLine:
         )
         self.relays.append(relay)
         return relay
+
+    async def connect(self) -> Any:
+        """One more session of the service."""
+        return await asyncpg.connect(self.uri)
+
+    async def install(self, *parts: str, table: str = "outbox") -> None:
+        """What `outboxrelay sql` prints: the schema, and of ``parts`` archive and doorbell."""
+        for part in ("schema", *(part for part in parts if part != "doorbell")):
+            await self.database.execute(sql(f"schema/{part}"))
+        if "doorbell" in parts:
+            await self.database.execute(
+                f"CREATE TRIGGER outboxrelay_ring AFTER INSERT ON {table} FOR EACH STATEMENT "
+                "EXECUTE FUNCTION outboxrelay.ring()"
+            )
+
+    async def topics(self, *names: str, partitions: int = 3, settings: dict[str, str] | None = None) -> None:
+        """More topics."""
+        client = AdminClient({"bootstrap.servers": self.servers})
+        made = client.create_topics([NewTopic(name, partitions, 1, config=settings or {}) for name in names])
+        for future in made.values():
+            await asyncio.to_thread(future.result, 30)
 
     async def pending(self, table: str = "outbox") -> int:
         """Rows in the table."""

@@ -41,7 +41,7 @@ class RelayProcess:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], uri: str, member: str = "relay-0") -> None:
         self.log = folder / f"{member}.log"
-        self._port = _free_port()
+        self._port = free_port()
         file = folder / f"{member}.yaml"
         file.write_text(yaml.safe_dump(dict(config)))
         secret = folder / "credentials" / SECRET
@@ -119,7 +119,8 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -258,3 +258,12 @@ def test_whatever_fails_and_whenever_no_row_is_lost_and_no_key_is_inverted(seed:
         loop.run_until_complete(scenario())
     finally:
         loop.close()
+
+
+async def test_rows_that_were_read_behind_rows_left_in_the_table_wait_for_them() -> None:
+    relay = FakeRelay()
+    relay.source.insert(*(row(i, "k") for i in range(1, 61)))
+    relay.publisher.leaves = 3
+    async with relay.running():
+        await relay.until(lambda: not relay.source.rows)
+    assert relay.publisher.ids == list(range(1, 61))

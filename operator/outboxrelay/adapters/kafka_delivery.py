@@ -7,6 +7,7 @@ note.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
@@ -16,7 +17,7 @@ from outboxrelay.adapters.kafka_topic import TopicBook
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.mapping import Mapper, Message
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refusal, Refused
-from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, Row, RowId
+from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, NarrowRow, Row, RowId
 from outboxrelay.decisions.unmappable import Unmappable
 from outboxrelay.errors import TargetFault, TopicFault
 
@@ -62,6 +63,9 @@ class Delivery:
         self._diagnose = diagnose
         self._give_up = give_up
         self._messages: Mapping[RowId, Message] = {}
+        self._handed: list[Row] = []
+        """Rows of this batch that took the short way, in order."""
+        self._slots: list[Callable[[KafkaError | None, Report], None]] = []
         self._topics: dict[RowId, str] = {}
         self._failed: dict[RowId, KafkaError] = {}
         self._blocked: dict[str, TopicFault] = {}
@@ -72,7 +76,7 @@ class Delivery:
 
     def begin(self, messages: Mapping[RowId, Message] | None = None) -> None:
         """Forget the batch before. ``messages`` are sent in place of what rows map to."""
-        self._messages = messages or {}
+        self._messages, self._handed = messages or {}, []
         self._topics, self._failed, self._blocked, self._fault = {}, {}, {}, None
 
     def hand_over(self, rows: Sequence[Row]) -> int:
@@ -82,22 +86,38 @@ class Delivery:
         """
         if not self._mapper.plain:
             return self._hand_over_mapped(rows)
-        produce, topic, note = self._producer.produce, self._mapper.topic, self._note
-        for position, (row_id, event_id, key, kind, payload, mapped, milliseconds, *_) in enumerate(rows):
-            if mapped is not None or payload is None or kind is None or milliseconds is None:
+        produce, topic = self._producer.produce, self._mapper.topic
+        slots = self._slots_for(rows)
+        position = 0
+        for slot, row in zip(slots, cast("Sequence[NarrowRow]", rows), strict=True):
+            row_id, event_id, key, kind, payload, milliseconds, _ = row
+            if payload is None or kind is None or milliseconds is None:
                 return position
             try:
                 produce(
                     topic,
                     payload,
                     key,
-                    on_delivery=partial(note, row_id),
+                    on_delivery=slot,
                     timestamp=milliseconds,
                     headers=[("id", event_id), ("type", kind), ("sequence", str(row_id))],
                 )
             except (BufferError, KafkaException, UnicodeError):
                 return position
-        return len(rows)
+            position += 1
+        return position
+
+    def _slots_for(self, rows: Sequence[Row]) -> list[Callable[[KafkaError | None, Report], None]]:
+        """A callback for each row, by its place in the batch; made once, for making one costs as much as a header."""
+        first = len(self._handed)
+        self._handed.extend(rows)
+        while len(self._slots) < len(self._handed):
+            self._slots.append(partial(self._note_slot, len(self._slots)))
+        return self._slots[first : first + len(rows)]
+
+    def _note_slot(self, position: int, error: KafkaError | None, _report: Report) -> None:
+        if error is not None:
+            self._failed[self._handed[position][ROW_ID]] = error
 
     def _hand_over_mapped(self, rows: Sequence[Row]) -> int:
         for position, row in enumerate(rows):

@@ -7,12 +7,14 @@ import asyncpg
 
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.postgres_lane import Lane
-from outboxrelay.adapters.postgres_statements import Statements, sql
+from outboxrelay.adapters.postgres_statements import LIGHT_BYTES, Statements, sql
 from outboxrelay.adapters.postgres_table import reading_of
 from outboxrelay.adapters.postgres_verify import verify, verify_archive
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.decisions.floor import Holder, Snapshot
-from outboxrelay.decisions.rows import ReadRequest, Row, RowId
+from outboxrelay.decisions.ranges import ranges, span
+from outboxrelay.decisions.retention import kept_seconds
+from outboxrelay.decisions.rows import PAYLOAD, SIZE, ReadRequest, Row, RowId
 
 LOWEST_ID = -(2**63)
 BEGIN_READ = "BEGIN READ ONLY"
@@ -28,9 +30,12 @@ class _Table:
         self._reading = reading_of(spec)
         self._shards = spec.ordering.shards
         self._identity = manifest.identity
-        self._archives = spec.source.table.after_delivery == "Archive"
-        self._origin = (manifest.identity.uid,) if self._archives else ()
+        archives = spec.source.table.after_delivery == "Archive"
+        self._keep = kept_seconds(spec.source.table) if archives else None
+        self._origin = (manifest.identity.uid,) if archives else ()
         self._statements: Statements | None = None
+        self._light = True
+        """Whether rows were small so far."""
         self.lane = Lane(
             spec.source.database,
             credentials,
@@ -49,7 +54,17 @@ class _Table:
     async def read(self, request: ReadRequest, *, hold: bool = False) -> list[Row]:
         """Pending rows; with ``hold`` the transaction stays open. Raises SourceFault."""
         statements = await self.statements()
+        if self._light:
+            rows = await self._read(statements, request, light=True, hold=hold)
+            if not any(row[PAYLOAD] is None and row[SIZE] is not None for row in rows):
+                return rows
+        rows = await self._read(statements, request, light=False, hold=hold)
+        self._light = all((row[SIZE] or 0) <= LIGHT_BYTES for row in rows)
+        return rows
+
+    async def _read(self, statements: Statements, request: ReadRequest, *, light: bool, hold: bool) -> list[Row]:
         statement = statements.read(
+            light=light,
             by_shard=request.shards is not None,
             in_flight=bool(request.in_flight),
             held_keys=bool(request.held_keys),
@@ -59,7 +74,12 @@ class _Table:
         exclusions: list[Any] = []
         if request.shards is not None:
             exclusions.append(list(request.shards))
-        excluded = (request.in_flight, request.held_keys, request.held_rows, request.blocked_topics)
+        if request.in_flight and statements.numeric_ids:
+            lows, highs = ranges(cast("Sequence[int]", request.in_flight))
+            exclusions += [highs, lows]
+        elif request.in_flight:
+            exclusions.append(list(request.in_flight))
+        excluded = (request.held_keys, request.held_rows, request.blocked_topics)
         exclusions += [list(part) for part in excluded if part]
         floor = LOWEST_ID if request.floor is None else request.floor
         fetch = self.lane.hold if hold else self.lane.fetch
@@ -75,7 +95,11 @@ class _Table:
     async def settle(self, ids: Sequence[RowId]) -> None:
         """In one statement; raises SourceFault."""
         statements = await self.statements()
-        await self.lane.fetch(statements.settle, list(ids), *self._origin)
+        found = span(cast("Sequence[int]", ids)) if statements.settle_span else None
+        if statements.settle_span and found:
+            await self.lane.fetch(statements.settle_span, *found)
+        else:
+            await self.lane.fetch(statements.settle, list(ids), *self._origin)
 
     async def snapshot(self) -> Snapshot:
         """Which transactions are open; raises SourceFault."""
@@ -89,8 +113,8 @@ class _Table:
 
     async def _welcome(self, connection: asyncpg.Connection) -> None:
         shape = await verify(connection, self._reading)
-        if self._archives:
-            await verify_archive(connection)
+        if self._keep is not None:
+            await verify_archive(connection, self._identity, self._keep)
         self._statements = Statements(self._reading, shape, self._shards)
 
 

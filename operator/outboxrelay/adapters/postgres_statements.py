@@ -9,6 +9,9 @@ from outboxrelay.api.source import Table
 from outboxrelay.decisions.batching import BYTE_BUDGET
 from outboxrelay.decisions.rows import MAX_PAYLOAD_BYTES
 
+LIGHT_BYTES = 4096
+"""Payloads up to this size are read by the thousand without being added up: ten thousand of them are 40 MB."""
+
 SETTLED = "age(t.xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)"
 """A row whose transaction began to write before every one that is still open; a frozen row has the greatest age.
 Row ids below it cannot appear any more, unless they were drawn long before they were written."""
@@ -51,33 +54,52 @@ class Statements:
             "now": "now()" if shape.delivered_with_zone else "now() AT TIME ZONE 'UTC'",
             "pending": pending + (f" AND {SETTLED}" if reading.settled else ""),
             "columns": ", ".join(_columns(reading, shape, self._topic)),
+            "tail": ", headers, topic, partition, extras" if reading.has_tail else "",
             "order": order(table, shape),
             "from_floor": f"{self._id} >= $1::bigint" if shape.numeric_ids else "$1::bigint IS NOT NULL",
             "lock": "\n        FOR UPDATE OF t SKIP LOCKED" if reading.locking else "",
             "budget": BYTE_BUDGET,
             "largest": MAX_PAYLOAD_BYTES,
+            "light": LIGHT_BYTES,
             "archived_event_id": f"coalesce(gone.{event_id}::text, gone.{quoted(layout.id)}::text)",
             "archived_key": f"gone.{quoted(layout.key)}::text" if layout.key else "NULL::text",
         }
-        self.settle = sql(f"settle_{table.after_delivery.lower()}").format(**self._fields)
+        settle, row_id = sql(f"settle_{table.after_delivery.lower()}"), quoted(layout.id)
+        self.settle = settle.format(**self._fields, delivered=f"{row_id} = ANY($1::{self._ids})")
+        """Takes ids."""
+        between = f"{row_id} BETWEEN $1 AND $2 AND {row_id} NOT IN (SELECT unnest($3::bigint[]))"
+        spans = shape.numeric_ids and table.after_delivery != "Archive"
+        self.settle_span = settle.format(**self._fields, delivered=between) if spans else None
+        """Takes the lowest and the highest id and those between them that are to stay; None: only lists are taken."""
         self.read_rows = sql("read_rows").format(**self._fields)
 
-    def read(self, *, by_shard: bool, in_flight: bool, held_keys: bool, held_rows: bool, blocked: bool) -> str:
-        """The read with only the exclusions that are needed, each with the next parameter."""
+    @property
+    def numeric_ids(self) -> bool:
+        """Whether ids are integers."""
+        return self._shape.numeric_ids
+
+    def read(
+        self, *, light: bool, by_shard: bool, in_flight: bool, held_keys: bool, held_rows: bool, blocked: bool
+    ) -> str:
+        """The read with only the exclusions that are needed, each with the next parameter; ``light`` for small rows."""
         filters, number = "", 3
         # NOT IN (SELECT unnest …) is hashed by every server version and keeps the order of the index.
         not_in_ids = f"{self._id} NOT IN (SELECT unnest(${{n}}::{self._ids}))"
+        # The upper end of the range whose lower end is the last one that is not above the id: a binary search.
+        not_in_ranges = (
+            f"coalesce({self._id} > (${{n}}::bigint[])[width_bucket({self._id}::bigint, ${{m}}::bigint[])], true)"
+        )
         for wanted, condition in (
             (by_shard, f"{self.shard} = ANY(${{n}}::integer[])"),
-            (in_flight, not_in_ids),
+            (in_flight, not_in_ranges if self._shape.numeric_ids else not_in_ids),
             (held_keys, f"({self._key} IS NULL OR {self._key} NOT IN (SELECT unnest(${{n}}::text[])))"),
             (held_rows, not_in_ids),
             (blocked, f"({self._topic} IS NULL OR {self._topic} NOT IN (SELECT unnest(${{n}}::text[])))"),
         ):
             if wanted:
-                filters += "\n          AND " + condition.replace("{n}", str(number))
-                number += 1
-        return sql("read").format(**self._fields, filters=filters)
+                filters += "\n          AND " + condition.replace("{n}", str(number)).replace("{m}", str(number + 1))
+                number += 2 if "{m}" in condition else 1
+        return sql("read_light" if light else "read").format(**self._fields, filters=filters)
 
     @property
     def shard(self) -> str:
@@ -107,7 +129,7 @@ def topic_expression(template: str | None) -> str:
 
 
 def _columns(reading: Reading, shape: TableShape, topic: str) -> list[str]:
-    """In the order of decisions.rows.Row, all but the size."""
+    """In the order of decisions.rows.Row, all but the size, and the tail only where there is one."""
     names = reading.table.layout
     row_id = f"t.{quoted(names.id)}"
     row_text = f"{row_id}::text"
@@ -121,12 +143,16 @@ def _columns(reading: Reading, shape: TableShape, topic: str) -> list[str]:
         "key": f"t.{quoted(names.key)}::text" if names.key else "NULL::text",
         "type": f"t.{quoted(names.type)}::text" if names.type else "NULL::text",
         "payload": payload if shape.binary_payload else f"{payload}::text",
-        "headers": f"t.{quoted(names.headers)}::text" if names.headers else "NULL::text",
         "ms": milliseconds if names.created_at else "NULL::bigint",
+    }
+    tail = {
+        "headers": f"t.{quoted(names.headers)}::text" if names.headers else "NULL::text",
         "topic": topic,
         "partition": f"t.{quoted(names.partition)}::integer" if names.partition else "NULL::integer",
         "extras": _extras(reading),
     }
+    if reading.has_tail:
+        fields |= tail
     return [f"{expression} AS {name}" for name, expression in fields.items()]
 
 

@@ -46,6 +46,12 @@ class Reading:
     locking: bool = False
     """ordering.mode: None."""
 
+    @property
+    def has_tail(self) -> bool:
+        """Whether rows have headers, topics or partitions of their own."""
+        layout = self.table.layout
+        return bool(layout.headers or layout.partition or layout.traceparent or self.headers or self.template)
+
 
 def reading_of(spec: OutboxRelaySpec) -> Reading:
     """How the table of ``spec`` is read."""
@@ -82,7 +88,7 @@ def table_not_found(table: Table, similar: list[str]) -> SourceFault:
 def check_table(reading: Reading, found: Description, role: str) -> TableShape:
     """The table's shape; raises SourceFault that names the first thing that does not fit."""
     table = reading.table
-    used = _used(reading)
+    used = used_columns(reading)
     for field, (name, types) in used.items():
         if name not in found:
             raise _missing(table, field, name, found)
@@ -98,7 +104,7 @@ def check_table(reading: Reading, found: Description, role: str) -> TableShape:
     )
 
 
-def _used(reading: Reading) -> dict[str, tuple[str, tuple[str, ...]]]:
+def used_columns(reading: Reading) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Field of the spec → column and the types it may have (none: any)."""
     table = reading.table
     columns = table.layout
@@ -127,7 +133,7 @@ def _missing(table: Table, field: str, name: str, found: Description) -> SourceF
     optional = field.startswith("spec.source") and not field.endswith((".id", ".payload", ".deliveredAt"))
     none = ', or "" if there is none' if optional else ""
     message = f'column "{name}" not found in {table.qualified_name} (it has {has}): '
-    return SourceFault(Reason.SCHEMA_MISMATCH, f"{message}set spec.source.table.layout.{field}{none}")
+    return SourceFault(Reason.SCHEMA_MISMATCH, f"{message}set {field}{none}")
 
 
 def _mistyped(table: Table, field: str, name: str, kind: str, types: tuple[str, ...]) -> SourceFault:

@@ -2,6 +2,7 @@
 
 from outboxrelay.decisions.mapping import Header, Message
 from outboxrelay.decisions.outcomes import DeadLetter
+from outboxrelay.decisions.rows import NARROW, tail_of
 
 PREFIX = "outboxrelay."
 MAX_MESSAGE = 1000
@@ -9,7 +10,8 @@ MAX_MESSAGE = 1000
 
 def dead_letter(letter: DeadLetter, topic: str, source_topic: str) -> Message:
     """The message for ``topic``: key, payload and time of the row, and headers that tell cause, attempts and origin."""
-    row_id, event_id, key, kind, payload, headers, milliseconds, _, row_topic, _, extras = letter.row
+    row_id, event_id, key, kind, payload, milliseconds, _ = letter.row[:NARROW]
+    headers, row_topic, _, extras = tail_of(letter.row)
     told: dict[str, str | None] = {
         "reason": str(letter.refusal.reason),
         "message": letter.refusal.message[:MAX_MESSAGE],

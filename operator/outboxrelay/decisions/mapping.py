@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.api.target import CloudEvents
 from outboxrelay.decisions.routing import Router
-from outboxrelay.decisions.rows import MAX_PAYLOAD_BYTES, Row
+from outboxrelay.decisions.rows import MAX_PAYLOAD_BYTES, NARROW, Row, tail_of
 from outboxrelay.decisions.unmappable import TooLarge, Unmappable
 
 Header = tuple[str, str | bytes | None]
@@ -47,13 +47,14 @@ class Mapper:
         self._partition = 0 if spec.ordering.mode == "Strict" else BY_KEY
         self.skipped_traceparents = 0
         """Rows whose trace context was none, and was left out."""
-        special = self._router or self._traced or self._columns or self._cloud_events or layout.partition
-        self.plain = not special and self._partition == BY_KEY
-        """Whether a row with a payload, a type, a time and no headers of its own needs nothing but its fields."""
+        tail = self._router or self._traced or self._columns or layout.partition or layout.headers
+        self.plain = not tail and not self._cloud_events and self._partition == BY_KEY
+        """Whether a row has no tail, and with a payload, a type and a time needs nothing but its fields."""
 
     def message(self, row: Row) -> Message:
         """The message of ``row``; raises Unmappable."""
-        row_id, event_id, key, kind, payload, mapped, milliseconds, size, topic, partition, extras = row
+        row_id, event_id, key, kind, payload, milliseconds, size = row[:NARROW]
+        mapped, topic, partition, extras = tail_of(row)
         if payload is None:
             self._check_null(size)
         headers = mapped_headers(mapped) if mapped is not None else []
@@ -103,7 +104,7 @@ class Mapper:
 
 def cloud_event_headers(settings: CloudEvents, row: Row) -> list[Header]:
     """Attributes of ``row`` as headers (CloudEvents 1.0, Kafka protocol binding, binary mode); raises Unmappable."""
-    _, event_id, key, kind, payload, _, milliseconds, *_ = row
+    _, event_id, key, kind, payload, milliseconds, _ = row[:NARROW]
     if not kind:
         raise Unmappable("a CloudEvent needs a type, and the row has none (spec.source.table.columns.type)")
     headers: list[Header] = [

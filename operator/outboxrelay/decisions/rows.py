@@ -7,24 +7,27 @@ from typing import Final
 RowId = int | str
 """What the id column holds: an integer, or the text of a uuid."""
 
-Row = tuple[
+NarrowRow = tuple[RowId, str, str | None, str | None, str | bytes | None, int | None, int | None]
+Tail = tuple[str | None, str | None, int | None, list[str | None] | None]
+WideRow = tuple[
     RowId,
     str,
     str | None,
     str | None,
     str | bytes | None,
+    int | None,
+    int | None,
     str | None,
-    int | None,
-    int | None,
     str | None,
     int | None,
     list[str | None] | None,
 ]
-"""A tuple, because there are many:
+Row = NarrowRow | WideRow
+"""A tuple, because there are many, and without the tail where a spec needs none of it:
 
-0 row id, 1 event id, 2 key, 3 type, 4 payload, 5 headers (a JSON object), 6 time in ms since 1970,
-7 size of the payload in bytes (None: the payload is NULL; a size without a payload: larger than MAX_PAYLOAD_BYTES),
-8 topic (None: the same for all rows), 9 partition (None: by the key),
+0 row id, 1 event id, 2 key, 3 type, 4 payload, 5 time in ms since 1970,
+6 size of the payload in bytes (None: the payload is NULL; a size without a payload: larger than MAX_PAYLOAD_BYTES);
+the tail: 7 headers (a JSON object), 8 topic (None: the same for all rows), 9 partition (None: by the key),
 10 values of the traceparent column and of target.headers' columns (None: none are configured).
 """
 
@@ -32,8 +35,24 @@ ROW_ID: Final = 0
 EVENT_ID: Final = 1
 KEY: Final = 2
 PAYLOAD: Final = 4
-SIZE: Final = 7
-TOPIC: Final = 8
+SIZE: Final = 6
+NARROW: Final = 7
+"""Fields of a row without a tail."""
+NO_TAIL: Final[Tail] = (None, None, None, None)
+
+
+def tail_of(row: Row) -> Tail:
+    """Headers, topic, partition and extras."""
+    if len(row) == NARROW:
+        return NO_TAIL
+    _, _, _, _, _, _, _, headers, topic, partition, extras = row
+    return headers, topic, partition, extras
+
+
+def topic_of(row: Row) -> str | None:
+    """The topic that the row names."""
+    return tail_of(row)[1]
+
 
 MAX_PAYLOAD_BYTES: Final = 32 * 1024 * 1024
 """A larger payload is not read from the database: it would need several times its size in memory."""

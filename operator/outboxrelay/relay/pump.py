@@ -15,7 +15,7 @@ from outboxrelay.api.names import Reason
 from outboxrelay.api.policy import Ordering
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refused
 from outboxrelay.decisions.retries import BackoffPolicy, backoff
-from outboxrelay.decisions.rows import TOPIC, RowId
+from outboxrelay.decisions.rows import RowId, topic_of
 from outboxrelay.errors import SourceFault
 from outboxrelay.relay.batch import Batch, ids_of, size_of
 from outboxrelay.relay.beats import Beats
@@ -95,6 +95,8 @@ class Pump:
         self._stop = parts.stop
         self._publishing: tuple[Batch, asyncio.Task[Outcome]] | None = None
         self._settling: list[int] = []
+        self._left_behind = False
+        """Whether the last batch left rows in the table that nothing holds: what was read behind them must wait."""
         self._failures = 0
         self._beat: Callable[[], None] = _no_beat
 
@@ -112,7 +114,8 @@ class Pump:
         self._beat()
         self._ownership.changed.clear()
         try:
-            await self._settle()
+            if self._circuit.state == "Open":
+                await self._settle()
             if await self._circuit.restore(self._stop, self._beat):
                 await self.step()
         except SourceFault as fault:
@@ -157,6 +160,9 @@ class Pump:
         """Whether ``batch`` may be sent, after the one before it is done and the rate allows it."""
         await self._complete()
         await self._circuit.check(idle=not batch.ids)
+        if self._left_behind:
+            self._left_behind = False
+            return False
         if not (self._may_send() and await self._flow.admit(len(batch.ids), batch.size, self._stop, self._beat)):
             return False
         return self._may_send()
@@ -168,10 +174,20 @@ class Pump:
         return self._circuit.state == "Closed" and self._ownership.is_fresh(self._clock.monotonic())
 
     async def _read(self) -> Batch:
+        """The next rows, while the batch before the one on its way is settled; raises SourceFault."""
         begun = self._clock.monotonic()
-        in_flight = self._publishing[0].ids if self._publishing else []
+        in_flight = [*self._settler.waiting, *(self._publishing[0].ids if self._publishing else [])]
         bounds = [most for most in (self._flow.most_rows(), self._careful.most_rows) if most is not None]
-        batch = await self._reader.read(in_flight, min(bounds, default=None))
+        reading = asyncio.create_task(self._reader.read(in_flight, min(bounds, default=None)), name="read")
+        try:
+            await self._settle()
+            batch = await reading
+        except BaseException:
+            reading.cancel()
+            await asyncio.wait({reading})
+            if not reading.cancelled() and reading.exception() is None:
+                self._forget(reading.result())
+            raise
         self._progress.read(self._clock.monotonic() - begun, len(batch.rows), len(in_flight))
         return batch
 
@@ -181,7 +197,7 @@ class Pump:
         if condemned:
             self._poison.note(batch.rows, condemned)
         if len(self._held) or len(self._lanes):
-            rows = [row for row in rows if not self._held.holds(row) and row[TOPIC] not in self._lanes]
+            rows = [row for row in rows if not self._held.holds(row) and topic_of(row) not in self._lanes]
         if len(rows) < len(batch.rows):
             batch.full = batch.full or len(rows) > 0
             batch.rows, batch.ids, batch.size = rows, ids_of(rows), size_of(rows)
@@ -261,6 +277,7 @@ class Pump:
 
     def _refused(self, batch: Batch, outcome: Refused) -> None:
         self._held.overtaken += outcome.overtaken
+        self._left_behind = bool(outcome.unsent)
         self._poison.note(batch.rows, outcome.refusals)
         for fault in outcome.blocked:
             self._lanes.block(fault)

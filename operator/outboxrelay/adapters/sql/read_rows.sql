@@ -1,6 +1,6 @@
 -- Given rows, as far as they are still pending.
-SELECT row_id, event_id, key, type, CASE WHEN octet_length(payload) <= {largest} THEN payload END, headers, ms,
-       octet_length(payload), topic, partition, extras
+SELECT row_id, event_id, key, type, CASE WHEN octet_length(payload) <= {largest} THEN payload END, ms,
+       octet_length(payload){tail}
 FROM (
     SELECT {columns}
     FROM {table} t

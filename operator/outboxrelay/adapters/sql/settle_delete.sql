@@ -1,2 +1,2 @@
 -- Delivered rows go.
-DELETE FROM {table} WHERE {id} = ANY($1::{ids})
+DELETE FROM {table} WHERE {delivered}

@@ -1,2 +1,2 @@
 -- Delivered rows are marked, once.
-UPDATE {table} SET {delivered_at} = {now} WHERE {id} = ANY($1::{ids}) AND {delivered_at} IS NULL
+UPDATE {table} SET {delivered_at} = {now} WHERE {delivered} AND {delivered_at} IS NULL
