@@ -22,7 +22,7 @@ class FakeDoorbell:
         now = asyncio.get_running_loop().time()
         if self.asleep_until is None or self.asleep_until < now + seconds:
             self.writes += 1
-            self.asleep_until = now + seconds
+            self.asleep_until = now + 2 * seconds
 
     async def wake(self) -> None:
         """As Doorbell says."""

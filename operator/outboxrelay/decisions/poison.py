@@ -9,7 +9,7 @@ from outboxrelay.decisions.rows import RowId
 FIRST_RETRY_SECONDS = 60.0
 LONGEST_RETRY_SECONDS = 600.0
 FIRST_QUICK_RETRY_SECONDS = 1.0
-"""Before a row is moved aside it is tried again soon: its key waits for that."""
+"""A row that is to be moved aside is tried again soon: its key waits for that."""
 MAX_HELD = 10_000
 """Keys in memory and in the read's predicate; beyond it the relay stops reading rather than grow."""
 
@@ -58,10 +58,10 @@ def fate(action: Action, attempts: int, most: int, *, only_in_place: bool) -> Fa
     return Fate.BURY if action == "DeadLetterTopic" and not only_in_place else Fate.QUARANTINE
 
 
-def retry_delay(action: Action, attempts: int, most: int) -> float:
+def retry_delay(action: Action, attempts: int) -> float:
     """Seconds until the next attempt after ``attempts`` of them failed."""
     exponent = min(max(attempts, 1) - 1, 10)
-    if action != "HoldKey" and attempts < most:
+    if action != "HoldKey":
         return float(min(FIRST_RETRY_SECONDS, FIRST_QUICK_RETRY_SECONDS * 2**exponent))
     return float(min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**exponent))
 

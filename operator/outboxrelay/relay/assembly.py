@@ -137,4 +137,4 @@ def backoff_policy(manifest: RelayManifest) -> BackoffPolicy:
 
 def _delay(manifest: RelayManifest) -> Callable[[int], float]:
     poison = manifest.spec.poison
-    return lambda attempts: retry_delay(poison.action, attempts, poison.max_attempts)
+    return lambda attempts: retry_delay(poison.action, attempts)

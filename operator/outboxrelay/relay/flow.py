@@ -27,6 +27,9 @@ from outboxrelay.relay.waiting import wait_for
 SLICE_OF_WAIT_SECONDS = 0.5
 """A wait is looked at again after so long: the rate may have changed."""
 
+SHORTEST_WAIT_SECONDS = 0.001
+"""A wait that is shorter than the clock can tell would be waited for again and again."""
+
 
 class Flow:
     """Asked before a batch is read and before it is sent, told what became of it."""
@@ -54,7 +57,7 @@ class Flow:
         self._pace = resumed(self._pace, self._clock.monotonic())
         self._row_bytes += 0.2 * (size / rows - self._row_bytes)
         while (wait := self._wait(rows, size)) > 0:
-            if await wait_for(stop, min(wait, SLICE_OF_WAIT_SECONDS), beat):
+            if await wait_for(stop, min(max(wait, SHORTEST_WAIT_SECONDS), SLICE_OF_WAIT_SECONDS), beat):
                 return False
         self._rows = taken(self._rows, rows) if self._rows else None
         self._bytes = taken(self._bytes, size) if self._bytes else None
