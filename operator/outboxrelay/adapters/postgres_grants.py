@@ -29,6 +29,10 @@ def grants(spec: OutboxRelaySpec, role: str) -> str:
     ]
     for statement, reason in (*outbox_grants(spec), *schema_grants(spec)):
         lines += [f"-- {reason}", f"GRANT {statement} TO {to};"]
+    lines += [
+        "-- Not needed: with it the relay names user and application of a transaction that is open for long, not only",
+        f"-- its process id: GRANT pg_read_all_stats TO {shown(to)};",
+    ]
     return "\n".join([*lines, "COMMIT;", ""])
 
 
