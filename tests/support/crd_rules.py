@@ -11,6 +11,14 @@ HOST = {"uriSecretRef": None, "host": "db", "name": "shop", "credentialsSecretRe
 SASL = {"protocol": "SASL_SSL", "saslMechanism": "PLAIN", "credentialsSecretRef": {"name": "kafka"}}
 CA = {"name": "ca", "key": "ca.pem"}
 
+ROUTED: Changes = {"topic": None, "topicTemplate": "orders.{region}", "allowedTopics": ["orders.*"]}
+OAUTH = {"tokenEndpointUrl": "https://login/token"}
+SAME_TOPIC = (
+    "(has(self.target.topic) ? self.target.topic : '') == (has(oldSelf.target.topic) ? oldSelf.target.topic : '') "
+    "&& (has(self.target.topicTemplate) ? self.target.topicTemplate : '') == "
+    "(has(oldSelf.target.topicTemplate) ? oldSelf.target.topicTemplate : '') || oldSelf.state == 'Stopped'"
+)
+
 
 def minimal(name: str = "orders") -> dict[str, Any]:
     """The shortest OutboxRelay."""
@@ -65,19 +73,44 @@ RULES = (
     ),
     RuleCases(
         "spec",
-        "self.scaling.replicas <= self.ordering.shards",
-        good=(Case(spec(scaling={"replicas": 4}, ordering={"shards": 4})), Case(spec(scaling={"replicas": 16}))),
+        "self.ordering.mode == 'None' || self.scaling.replicas <= self.ordering.shards",
+        good=(
+            Case(spec(scaling={"replicas": 4}, ordering={"shards": 4})),
+            Case(spec(scaling={"replicas": 16})),
+            Case(spec(scaling={"replicas": 17}, ordering={"mode": "None"})),
+        ),
         bad=(Case(spec(scaling={"replicas": 5}, ordering={"shards": 4})), Case(spec(scaling={"replicas": 17}))),
     ),
     RuleCases(
         "spec",
-        "self.target.topic == oldSelf.target.topic || oldSelf.state == 'Stopped'",
-        good=(Case(target(topic="other"), before=spec(state="Stopped")), Case({}, before={})),
+        "has(self.target.topic) || has(self.target.topicTemplate) || self.source.table.preset == 'Debezium'",
+        good=(Case(target(**ROUTED)), Case(spec(source={"table": {"preset": "Debezium"}}, target={"topic": None}))),
+        bad=(Case(target(topic=None)),),
+    ),
+    RuleCases(
+        "spec",
+        SAME_TOPIC,
+        good=(
+            Case(target(topic="other"), before=spec(state="Stopped")),
+            Case({}, before={}),
+            Case(target(**ROUTED), before=spec(state="Stopped")),
+            Case(target(**ROUTED), before=target(**ROUTED)),
+        ),
         bad=(
             Case(target(topic="other"), before={}),
             Case(target(topic="other"), before=spec(state="Paused")),
             Case(spec(state="Stopped", target={"topic": "other"}), before={}),
+            Case(target(**ROUTED), before={}),
         ),
+    ),
+    RuleCases(
+        "spec",
+        "self.ordering.mode == oldSelf.ordering.mode || oldSelf.state == 'Stopped'",
+        good=(
+            Case(spec(ordering={"mode": "None"}), before=spec(state="Stopped")),
+            Case(spec(ordering={"mode": "None"}), before=spec(ordering={"mode": "None"})),
+        ),
+        bad=(Case(spec(ordering={"mode": "None"}), before={}),),
     ),
     RuleCases(
         "spec.source.database",
@@ -96,6 +129,15 @@ RULES = (
         "has(self.host) || (!has(self.name) && !has(self.credentialsSecretRef))",
         good=(Case(database(caSecretRef=CA)),),
         bad=(Case(database(name="shop")), Case(database(credentialsSecretRef={"name": "orders-db"}))),
+    ),
+    RuleCases(
+        "spec.source.table",
+        "!has(self.retentionSeconds) || self.afterDelivery != 'Delete'",
+        good=(
+            Case(spec(source={"table": {"retentionSeconds": 3600, "afterDelivery": "Mark"}})),
+            Case(spec(source={"table": {"retentionSeconds": 3600, "afterDelivery": "Archive"}})),
+        ),
+        bad=(Case(spec(source={"table": {"retentionSeconds": 3600}})),),
     ),
     RuleCases(
         "spec.source.table",
@@ -141,6 +183,55 @@ RULES = (
         bad=(
             Case(target(protocol="PLAINTEXT", caSecretRef=CA)),
             Case(target(**{**SASL, "protocol": "SASL_PLAINTEXT"}, caSecretRef=CA)),
+        ),
+    ),
+    RuleCases(
+        "spec.target",
+        "!has(self.clientCertificateSecretRef) || self.protocol.endsWith('SSL')",
+        good=(Case(target(clientCertificateSecretRef={"name": "proof"})),),
+        bad=(Case(target(protocol="PLAINTEXT", clientCertificateSecretRef={"name": "proof"})),),
+    ),
+    RuleCases(
+        "spec.target",
+        "has(self.oauth) == (has(self.saslMechanism) && self.saslMechanism == 'OAUTHBEARER')",
+        good=(Case(target(**{**SASL, "saslMechanism": "OAUTHBEARER"}, oauth=OAUTH)),),
+        bad=(
+            Case(target(**{**SASL, "saslMechanism": "OAUTHBEARER"})),
+            Case(target(**SASL, oauth=OAUTH)),
+            Case(target(oauth=OAUTH)),
+        ),
+    ),
+    RuleCases(
+        "spec.target",
+        "!(has(self.topic) && has(self.topicTemplate))",
+        good=(Case(target(**ROUTED)),),
+        bad=(Case(target(**{**ROUTED, "topic": "orders.events"})),),
+    ),
+    RuleCases(
+        "spec.target",
+        "has(self.topicTemplate) == (size(self.allowedTopics) > 0)",
+        good=(Case(target(**ROUTED)), Case({})),
+        bad=(Case(target(**{**ROUTED, "allowedTopics": None})), Case(target(allowedTopics=["orders.*"]))),
+    ),
+    RuleCases(
+        "spec.ordering",
+        "self.mode != 'Strict' || self.shards == 1",
+        good=(Case(spec(ordering={"mode": "Strict", "shards": 1})),),
+        bad=(Case(spec(ordering={"mode": "Strict"})),),
+    ),
+    RuleCases(
+        "spec.ordering",
+        "self.inFlightPerKey == 'Batch' || self.mode == 'PerKey'",
+        good=(Case(spec(ordering={"inFlightPerKey": "One"})),),
+        bad=(Case(spec(ordering={"inFlightPerKey": "One", "mode": "None"})),),
+    ),
+    RuleCases(
+        "spec.poison",
+        "(self.action == 'DeadLetterTopic') == has(self.deadLetterTopic)",
+        good=(Case(spec(poison={"action": "DeadLetterTopic", "deadLetterTopic": "dead"})), Case({})),
+        bad=(
+            Case(spec(poison={"action": "DeadLetterTopic"})),
+            Case(spec(poison={"deadLetterTopic": "dead"})),
         ),
     ),
     RuleCases(

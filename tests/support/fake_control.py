@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from outboxrelay.api.names import Reason
 from outboxrelay.decisions.sharding import MEMBER_BASE, Holding
+from outboxrelay.errors import SourceFault
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from outboxrelay.errors import SourceFault
 
 
 class FakeLocks:
@@ -25,11 +25,13 @@ class FakeControl:
 
     def __init__(self, locks: FakeLocks, delay: float = 0.001) -> None:
         self.fault: SourceFault | None = None
+        self._ended = False
         self._locks = locks
         self._delay = delay
 
     async def open(self) -> None:
         """As ControlSession says."""
+        self._ended = False
         await self._answer()
 
     async def observe(self) -> Holding:
@@ -58,7 +60,8 @@ class FakeControl:
         self.end()
 
     def end(self) -> None:
-        """What the server does with a session that is gone."""
+        """What the server does with a session that is gone: its locks are free, and nothing is answered any more."""
+        self._ended = True
         for slot in [slot for slot, holder in self._locks.holders.items() if holder is self]:
             del self._locks.holders[slot]
 
@@ -66,3 +69,5 @@ class FakeControl:
         await asyncio.sleep(self._delay)
         if self.fault:
             raise self.fault
+        if self._ended:
+            raise SourceFault(Reason.CONNECT_FAILED, "the session has ended")
