@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DAYS = "3650"
+CLIENT = paths.PKI / "relay-client.pem"
+"""Of a client whose name is that of the role cert_only; its key is beside it."""
 
 
 def ensure_authority() -> None:

@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, NoReturn
 
-from . import helm_build, kafka, kubernetes_build, netns, paths, postgres
+from . import certificates, helm_build, kafka, kubernetes_build, netns, paths, postgres
 from .failures import ClusterError
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ def variables() -> dict[str, str]:
         "OUTBOXRELAY_KAFKA_SSL_SERVERS": kafka.servers(kafka.SSL_PORT),
         "OUTBOXRELAY_KAFKA_SASL_SSL_SERVERS": kafka.servers(kafka.SASL_SSL_PORT),
         "OUTBOXRELAY_KAFKA_SASL_PLAINTEXT_SERVERS": kafka.servers(kafka.SASL_PLAINTEXT_PORT),
+        "OUTBOXRELAY_KAFKA_MTLS_SERVERS": kafka.servers(kafka.MTLS_PORT),
+        "OUTBOXRELAY_KAFKA_OAUTH_SERVERS": kafka.servers(kafka.OAUTH_PORT),
+        "OUTBOXRELAY_CLIENT_CERTIFICATE": str(certificates.CLIENT),
         "OUTBOXRELAY_CA_FILE": str(paths.CA_FILE),
     }
 

@@ -38,6 +38,7 @@ _NEEDS = (
     Need("nsenter", "util-linux", "services"),
     Need("dnsmasq", "dnsmasq-base", "services"),
     Need("openssl", "openssl", "services"),
+    Need("pgbouncer", "pgbouncer", "services"),
     Need("java", "default-jre-headless", "services"),
     Need("mvn", "maven", "kafka-build"),
     Need("containerd", "containerd", "kubernetes"),

@@ -126,6 +126,7 @@ def _prepare() -> None:
     done = subprocess.run(_as_user([*initdb, *layout]), capture_output=True, text=True, check=False, timeout=120)
     if done.returncode != 0:
         raise ClusterError(f"initdb failed: {done.stderr.strip()}")
+    certificates.ensure(certificates.CLIENT.stem, "client.rig.test", subject="/CN=cert_only")
     certificate, key = certificates.ensure("postgres", paths.POSTGRES_NAME, paths.POSTGRES_IP)
     paths.render(
         "postgresql.conf",

@@ -209,7 +209,7 @@ class Relays(RuleBasedStateMachine):
             for row_id in self.locked.values():
                 self.source.open_transactions.pop(row_id, None)
             if not self.relays:
-                self.start(0.0)  # type: ignore[call-arg]
+                self.start(0.0)
             self.loop.run_until_complete(self.relays[0].until(lambda: not self.source.rows, seconds=5000))
             assert {int(item[ROW_ID]) for item in self.arrived} == self.committed
             self.nothing_is_sent_twice_in_the_wrong_order()

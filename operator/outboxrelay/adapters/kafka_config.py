@@ -2,6 +2,7 @@
 
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.api.names import Reason
+from outboxrelay.api.references import UserPasswordReference
 from outboxrelay.api.target import Target
 from outboxrelay.errors import Fault, TargetFault
 
@@ -28,17 +29,37 @@ def client_config(target: Target, credentials: Credentials) -> ClientConfig:
             config["enable.ssl.certificate.verification"] = True
             config["ssl.endpoint.identification.algorithm"] = "https"
             if target.ca_secret_ref:
-                config["ssl.ca.pem"] = _certificates(credentials.read(target.ca_secret_ref))
+                ca = credentials.read(target.ca_secret_ref)
+                config["ssl.ca.pem"] = _pem(ca, "CERTIFICATE", "spec.target.caSecretRef")
+        if target.client_certificate_secret_ref:
+            proof = target.client_certificate_secret_ref
+            place = "spec.target.clientCertificateSecretRef"
+            config["ssl.certificate.pem"] = _pem(credentials.read(proof.certificate), "CERTIFICATE", place)
+            config["ssl.key.pem"] = _pem(credentials.read(proof.private_key), "PRIVATE KEY", place)
         if target.sasl_mechanism and target.credentials_secret_ref:
-            config["sasl.mechanism"] = target.sasl_mechanism
-            config["sasl.username"] = credentials.read(target.credentials_secret_ref.username)
-            config["sasl.password"] = credentials.read(target.credentials_secret_ref.password)
+            config |= _login(target, target.credentials_secret_ref, credentials)
     except Fault as fault:
         raise TargetFault(fault.reason, fault.message) from None
     return config
 
 
-def _certificates(text: str) -> str:
-    if "-----BEGIN CERTIFICATE-----" not in text:
-        raise TargetFault(Reason.TLS_FAILED, "the value of spec.target.caSecretRef holds no PEM certificate")
+def _login(target: Target, login: UserPasswordReference, credentials: Credentials) -> ClientConfig:
+    user, password = credentials.read(login.username), credentials.read(login.password)
+    if target.oauth is None:
+        return {"sasl.mechanism": str(target.sasl_mechanism), "sasl.username": user, "sasl.password": password}
+    config: ClientConfig = {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.client.id": user,
+        "sasl.oauthbearer.client.secret": password,
+        "sasl.oauthbearer.token.endpoint.url": target.oauth.token_endpoint_url,
+    }
+    if target.oauth.scope:
+        config["sasl.oauthbearer.scope"] = target.oauth.scope
+    return config
+
+
+def _pem(text: str, kind: str, place: str) -> str:
+    if f"{kind}-----" not in text:
+        raise TargetFault(Reason.TLS_FAILED, f"the Secret of {place} holds no PEM {kind.lower()}")
     return text

@@ -4,8 +4,11 @@ Connections work behind a transaction pooler: no named prepared statements, and 
 """
 
 import asyncio
+import os
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import asyncpg
 
@@ -29,17 +32,30 @@ class ConnectSettings:
     ssl_mode: str
     ca: str | None = field(repr=False)
     connect_timeout: float
+    certificate: str | None = field(default=None, repr=False)
+    private_key: str | None = field(default=None, repr=False)
 
 
-def resolve(database: Database, credentials: Credentials) -> ConnectSettings:
-    """Settings from the spec and the Secrets it names; raises SourceFault where one is missing or unusable."""
+def resolve(database: Database, credentials: Credentials, *, direct: bool = False) -> ConnectSettings:
+    """Settings from the spec and the Secrets it names; raises SourceFault where one is missing or unusable.
+
+    ``direct``: past the pooler, where spec.source.database.direct says where the server itself is.
+    """
     try:
         ca = credentials.read(database.ca_secret_ref) if database.ca_secret_ref else None
         if database.uri_secret_ref:
-            return _from_uri(database, database.uri_secret_ref, credentials, ca)
-        return _from_fields(database, credentials, ca)
+            settings = _from_uri(database, database.uri_secret_ref, credentials, ca)
+        else:
+            settings = _from_fields(database, credentials, ca)
+        if proof := database.client_certificate_secret_ref:
+            certificate, key = credentials.read(proof.certificate), credentials.read(proof.private_key)
+            settings = replace(settings, certificate=certificate, private_key=key)
     except Fault as fault:
         raise SourceFault(fault.reason, fault.message) from None
+    if direct and (address := database.direct):
+        name = address.name or settings.database
+        settings = replace(settings, hosts=((address.host, address.port),), database=name)
+    return settings
 
 
 def _from_uri(
@@ -113,4 +129,33 @@ def _tls_context(settings: ConnectSettings) -> ssl.SSLContext | None:
     context.check_hostname = settings.ssl_mode == "verify-full"
     if settings.ssl_mode == "require" and settings.ca is None:
         context.verify_mode = ssl.CERT_NONE
+    if settings.certificate is not None and settings.private_key is not None:
+        _load_proof(context, settings.certificate, settings.private_key)
     return context
+
+
+def _load_proof(context: ssl.SSLContext, certificate: str, private_key: str) -> None:
+    """Python loads a certificate from files only; these live in memory, as the pod's file system is read-only."""
+    with _in_memory(certificate) as chain, _in_memory(private_key) as key:
+        try:
+            context.load_cert_chain(chain, key, password=_no_password)
+        except (ssl.SSLError, ValueError):
+            place = "the Secret of spec.source.database.clientCertificateSecretRef"
+            message = f"{place} holds no PEM certificate with its unencrypted private key"
+            raise SourceFault(Reason.TLS_FAILED, message) from None
+
+
+@contextmanager
+def _in_memory(text: str) -> Iterator[str]:
+    descriptor = os.memfd_create("outboxrelay-proof")
+    try:
+        with os.fdopen(os.dup(descriptor), "w") as file:
+            file.write(text + "\n")
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _no_password() -> str:
+    """Without it OpenSSL would ask for one at the terminal."""
+    return ""

@@ -54,7 +54,7 @@ class PostgresControl:
     async def open(self) -> None:
         """Connect and set the limits of the session; raises SourceFault."""
         await self.close()
-        settings = resolve(self._database, self._credentials)
+        settings = resolve(self._database, self._credentials, direct=True)
         connection = await connect(settings, application_name=self._name, statement_timeout=STATEMENT_SECONDS)
         self._connection = connection
         wanted = dict(SETTINGS)
@@ -72,7 +72,8 @@ class PostgresControl:
         own = rows[0]["own"]
         self._pid = self._pid or own
         mine = {row["slot"] for row in rows if row["pid"] == own}
-        if own != self._pid or not self._locked <= mine:
+        # Locks of this relay that this session never took are another client's: a pooler lets them share it.
+        if own != self._pid or self._locked != mine:
             raise pooled()
         slots = {row["slot"]: row["pid"] for row in rows if row["slot"] >= 0}
         return Holding(
@@ -154,5 +155,5 @@ def pooled() -> SourceFault:
     return SourceFault(
         Reason.UNSUPPORTED_SERVER,
         "the database connection goes through a transaction pooler: the relay's advisory locks need a session of "
-        "their own, so connect to the server itself or to a pool in session mode",
+        "their own, so name the server itself in spec.source.database.direct, or connect to a pool in session mode",
     )
