@@ -95,7 +95,8 @@ async def test_a_row_comes_back_exactly_as_it_was(line: RelayLine) -> None:
     config.write_text(json.dumps(line.manifest()))
     await line.database.execute(
         "INSERT INTO outbox (aggregate_id, payload, blob, price, tags, doc, created_at) VALUES "
-        "('k''\"', $1::text::json, '\\x00ff', 1.10, '{a,NULL,\"b,c\"}', '{\"z\": 1.0}', '2026-01-02 03:04:05.678901+02')",
+        "('k''\"', $1::text::json, '\\x00ff', 1.10, '{a,NULL,\"b,c\"}', '{\"z\": 1.0}', "
+        "'2026-01-02 03:04:05.678901+02')",
         ODD,
     )
     before = await line.database.fetchrow("SELECT o.*, payload::text AS exact FROM outbox o")

@@ -152,8 +152,8 @@ class Quarantine:
         earlier = await self._connection.fetchrow(EARLIER, ids)
         if earlier and not force:
             raise InvalidInput(
-                f"row {earlier['id']} of key {earlier['key']!r} came before and would arrive after: replay the key with "
-                f"--key, skip or drop that row first, or say --force"
+                f"row {earlier['id']} of key {earlier['key']!r} came before and would arrive after: replay the key "
+                f"with --key, skip or drop that row first, or say --force"
             )
         for row in rows:
             place = await self._connection.fetchrow(TABLE, row["source_table"])
