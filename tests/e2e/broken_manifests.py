@@ -38,7 +38,7 @@ REFUSED = (
     Broken("no spec", {"spec": None}, ("spec",)),
     Broken("no source", spec(source=None), ("spec.source",)),
     Broken("no target", spec(target=None), ("spec.target",)),
-    Broken("no topic", target(topic=None), ("spec.target.topic",)),
+    Broken("no topic", target(topic=None), ("target needs topic or topicTemplate",)),
     Broken("text for a number", read(batchSize="5000"), ("spec.source.read.batchSize",)),
     Broken("number for text", target(topic=7), ("spec.target.topic",)),
     Broken("text for a list", target(bootstrapServers="kafka:9092"), ("spec.target.bootstrapServers",)),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.kafka_publisher import KafkaPublisher
@@ -121,4 +121,20 @@ async def test_abort_ends_a_publish_that_waits_for_brokers_and_settles_nothing_t
         outcome = await sending
     assert isinstance(outcome, Broken)
     assert outcome.confirmed == ()
+    await publisher.close()
+
+
+async def test_partitions_that_are_added_are_told() -> None:
+    servers, topic = os.environ["OUTBOXRELAY_KAFKA_SERVERS"], f"contract-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": servers})
+    await asyncio.to_thread(admin.create_topics([NewTopic(topic, 2, 1)])[topic].result, 30)
+    publisher = kafka(topic, servers)
+    await publisher.open()
+    assert publisher.notices() == []
+    await asyncio.to_thread(admin.create_partitions([NewPartitions(topic, 6)])[topic].result, 30)
+    async with asyncio.timeout(20):
+        while not publisher.notices():
+            assert await publisher.check_topic(topic) is None
+            await asyncio.sleep(0.2)
+    assert "grew from 2 to 6 partitions" in publisher.notices()[0]
     await publisher.close()

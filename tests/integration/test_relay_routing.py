@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions
 
 from tests.support.records import headers_of, records_of
 from tests.support.relay_line import RelayLine, relay_line
@@ -239,17 +237,6 @@ async def test_strict_order_is_one_order_for_all_keys_in_one_partition(line: Rel
     found = await records_of(line.servers, line.topic, 3000)
     assert {record.partition() for record in found} == {0}
     assert [int(record.value() or b"0") for record in found] == list(range(1, 3001))
-
-
-async def test_partitions_that_are_added_are_told(line: RelayLine) -> None:
-    await fill(line, "")
-    relay = line.start()
-    relay.wait(lambda report: report["ready"], 20)
-    client = AdminClient({"bootstrap.servers": line.servers})
-    [future] = client.create_partitions([NewPartitions(line.topic, 6)]).values()
-    await asyncio.to_thread(future.result, 30)
-    report = relay.wait(lambda report: report["notices"], 90)
-    assert "grew from 3 to 6 partitions" in report["notices"][0]
 
 
 async def test_large_rows_are_read_in_small_pieces(line: RelayLine) -> None:

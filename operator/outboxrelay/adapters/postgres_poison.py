@@ -49,6 +49,7 @@ class PostgresPoison:
         self._table = manifest.spec.source.table
         self._moves = manifest.spec.poison.action != "HoldKey"
         self._usable: frozenset[str] = frozenset()
+        self._missing: frozenset[str] = frozenset()
         self._numeric = True
         self._quarantine = ""
 
@@ -57,6 +58,7 @@ class PostgresPoison:
         tables = [self._needed(row) for row in await self._control.fetch(sql("describe_schema"))]
         layout = self._table.layout
         outbox = await self._control.fetch(sql("describe_outbox"), self._table.schema_, self._table.name, layout.id)
+        self._missing = frozenset(row["name"] for row in tables if not row["found"])
         self._usable = frozenset(row["name"] for row in tables if row["schema_usage"] and not row["lacking"])
         if outbox:
             self._describe(outbox[0]["id_type"])
@@ -115,10 +117,12 @@ class PostgresPoison:
         rows = await self._control.fetch_durably(self._quarantine, *arguments)
         return frozenset(self._row_id(row["row_id"]) for row in rows)
 
-    async def quarantined(self) -> int:
+    async def quarantined(self) -> int | None:
         """Rows in quarantine; raises SourceFault."""
+        if "quarantine" in self._missing:
+            return 0
         rows = await self._run("quarantine", COUNT)
-        return int(rows[0]["rows"]) if rows else 0
+        return int(rows[0]["rows"]) if rows else None
 
     async def _run(self, table: str, statement: str, *arguments: Any) -> list[Any]:
         """Rows of a statement on ``table``, or none where it cannot be used."""

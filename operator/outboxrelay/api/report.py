@@ -59,7 +59,7 @@ class Quarantine(ApiModel):
     """Rows of this relay that were moved aside, as the database holds them."""
 
     rows: int | None = None
-    """None where the tables of schema outboxrelay are missing."""
+    """None where the table outboxrelay.quarantine cannot be read."""
     limit_reached: bool = False
     """Whether rows are held because spec.poison.maxQuarantinedRows are in quarantine already."""
     moved_total: int = 0

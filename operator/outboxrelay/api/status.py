@@ -82,7 +82,7 @@ class OutboxRelayStatus(ApiModel):
     held: HeldStatus | None = None
     """Keys that wait because one of their rows cannot be sent."""
     quarantined_rows: int | None = None
-    """Rows of this relay in outboxrelay.quarantine; absent where its tables are missing."""
+    """Rows of this relay in outboxrelay.quarantine; absent where that cannot be read."""
     limitations: Annotated[list[str], Field(max_length=20)] = []
     """What the relay cannot do as it is set up, and what to do about it."""
     notices: Annotated[list[str], Field(max_length=20)] = []

@@ -165,7 +165,7 @@ class PoisonRows:
 
     async def _look(self, now: float) -> None:
         self._counted_at = now
-        self._count = None if self.limitations else await self._store.quarantined()
+        self._count = await self._store.quarantined()
         self._limit_reached = self._count is not None and self._count >= self._policy.max_quarantined_rows
         self._metrics.quarantined.set(self._count or 0)
 

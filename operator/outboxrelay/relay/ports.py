@@ -95,8 +95,8 @@ class PoisonStore(Protocol):
     async def quarantine(self, failures: Sequence[Failure], most: int) -> frozenset[RowId]:
         """Move these rows, whole, into quarantine in one statement while fewer than ``most`` are there; those moved."""
 
-    async def quarantined(self) -> int:
-        """Rows of this relay in quarantine now."""
+    async def quarantined(self) -> int | None:
+        """Rows of this relay in quarantine now; 0 without such a table, None where it cannot be read."""
 
 
 class ControlSession(Protocol):
