@@ -1,4 +1,4 @@
-"""Milliseconds from COMMIT to the consumer, at a steady rate, without a doorbell."""
+"""Milliseconds from COMMIT to the consumer, at a steady rate, by polling and with the doorbell."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def measure(folder: Path, per_second: int, seconds: float) -> dict[str, float]:
+async def measure(folder: Path, per_second: int, seconds: float, *, doorbell: bool = False) -> dict[str, float]:
     """The percentiles over ``seconds`` of ``per_second`` events, in transactions of one to five rows."""
+    name = f"{per_second}_doorbell" if doorbell else str(per_second)
     topic = servers.create_topic()
     async with servers.database() as uri, Oracle(uri, servers.KAFKA, topic, keys=1000, seed=per_second) as oracle:
         await oracle.writer.create_table()
+        if doorbell:
+            await servers.install(uri, oracle.writer.table.name, "schema", "doorbell")
         config = manifest(table="outbox", topic=topic, servers=servers.KAFKA)
-        with RelayProcess(folder, config, uri, f"latency-{per_second}") as relay:
-            relay.wait_ready()
+        with RelayProcess(folder, config, uri, f"latency-{name}") as relay:
+            report = relay.wait_ready()
+            if doorbell:
+                servers.require_doorbell(report)
             events = int(per_second * seconds)
             await oracle.writer.write(events, per_second=per_second, rollback_share=0, late_share=0)
             result = await oracle.verdict()
@@ -28,6 +33,6 @@ async def measure(folder: Path, per_second: int, seconds: float) -> dict[str, fl
     if not result.passed or result.latency is None:
         raise SystemExit(result.report())
     return {
-        f"latency_p50_ms_{per_second}": round(result.latency.p50, 1),
-        f"latency_p99_ms_{per_second}": round(result.latency.p99, 1),
+        f"latency_p50_ms_{name}": round(result.latency.p50, 1),
+        f"latency_p99_ms_{name}": round(result.latency.p99, 1),
     }

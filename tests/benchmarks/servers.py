@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 POSTGRES = os.environ.get("OUTBOXRELAY_POSTGRES_URI", "")
 KAFKA = os.environ.get("OUTBOXRELAY_KAFKA_SERVERS", "")
+PARTITIONS = 6
 
 
 @asynccontextmanager
@@ -27,17 +30,19 @@ async def database() -> AsyncIterator[str]:
     try:
         await server.execute(f"CREATE DATABASE {name}")
         parts = urlsplit(POSTGRES)
-        yield urlunsplit(parts._replace(path=f"/{name}"))
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            yield urlunsplit(parts._replace(path=f"/{name}"))
+        finally:
+            await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await server.close()
 
 
-def create_topic(partitions: int = 6) -> str:
+def create_topic(partitions: int = PARTITIONS, settings: dict[str, str] | None = None) -> str:
     """A new topic's name."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
     client = admin()  # held until the answer is there: its end would cancel the request
-    client.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+    client.create_topics([NewTopic(name, partitions, 1, config=settings or {})])[name].result(30)
     return name
 
 
@@ -49,7 +54,40 @@ def delete_topic(name: str) -> None:
 
 def admin() -> AdminClient:
     """A client for topics."""
-    return AdminClient({"bootstrap.servers": KAFKA})
+    return AdminClient({"bootstrap.servers": KAFKA, "log_level": 4})
+
+
+async def install(uri: str, table: str, *parts: str) -> None:
+    """Run what `outboxrelay sql` prints for ``table``: schema, doorbell, autovacuum, …"""
+    command = [sys.executable, "-m", "outboxrelay", "sql", "--table", table]
+    for part in parts:
+        command += ["--part", part]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if printed.returncode:
+        raise SystemExit(f"{parts} not available: {printed.stderr.strip()}")
+    session: Any = await asyncpg.connect(uri)
+    try:
+        await session.execute(printed.stdout)
+    finally:
+        await session.close()
+
+
+def require_doorbell(report: dict[str, Any]) -> None:
+    """Raises SystemExit where the relay says in its report that something is lacking."""
+    if report.get("limitations"):
+        raise SystemExit(f"doorbell not available: {'; '.join(report['limitations'])}")
+
+
+async def versions() -> dict[str, str]:
+    """PostgreSQL's and Kafka's."""
+    from tests.cluster import kafka_build
+
+    server: Any = await asyncpg.connect(POSTGRES)
+    try:
+        shown = str(await server.fetchval("SHOW server_version"))
+    finally:
+        await server.close()
+    return {"PostgreSQL": shown.split()[0], "Kafka": kafka_build.VERSION}
 
 
 async def statements(uri: str) -> int:
