@@ -32,6 +32,8 @@ SETTINGS = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": str(SESSION_SECONDS * 1000),
     "synchronous_commit": "off",
+    # A statement that waits for a lock keeps the heartbeat waiting, which ends the session.
+    "lock_timeout": "2s",
 }
 
 
@@ -48,6 +50,7 @@ class PostgresControl:
         self._connection: asyncpg.Connection | None = None
         self._pid: int | None = None
         self._locked: set[int] = set()
+        self._channels: set[str] = set()
         # Heartbeat, poison and doorbell share the session, and it takes one statement at a time.
         self._turn = asyncio.Lock()
 
@@ -99,7 +102,7 @@ class PostgresControl:
     async def close(self) -> None:
         """End the session."""
         connection, self._connection = self._connection, None
-        self._pid, self._locked = None, set()
+        self._pid, self._locked, self._channels = None, set(), set()
         if connection is None or connection.is_closed():
             return
         try:
@@ -128,13 +131,20 @@ class PostgresControl:
 
         return await self._alone(run)
 
-    async def listen(self, channel: str, heard: Callable[[], None]) -> None:
-        """Call ``heard`` at each notification on ``channel``, as long as the session lives; raises SourceFault."""
+    async def listen(self, channel: str, heard: Callable[[], None]) -> bool:
+        """Call ``heard`` at each notification on ``channel``, as long as the session lives.
+
+        False where it is called already. Raises SourceFault.
+        """
 
         async def run(connection: asyncpg.Connection) -> None:
             await connection.add_listener(channel, lambda *_: heard())
 
+        if channel in self._channels:
+            return False
         await self._alone(run)
+        self._channels.add(channel)
+        return True
 
     async def _alone(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         async with self._turn:

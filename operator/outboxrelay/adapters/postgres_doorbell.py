@@ -7,30 +7,27 @@ from outboxrelay.adapters.postgres_control import PostgresControl
 from outboxrelay.adapters.postgres_statements import sql
 from outboxrelay.api.source import Table
 
-SLEEP = """
-INSERT INTO outboxrelay.doorbell (table_id, listener, until)
-VALUES ($1::bigint::oid, $2, clock_timestamp() + make_interval(secs => $3))
-ON CONFLICT (table_id, listener) DO UPDATE SET until = excluded.until
-"""
-WAKE = "UPDATE outboxrelay.doorbell SET until = '-infinity' WHERE table_id = $1::bigint::oid AND listener = $2"
-TIDY = "DELETE FROM outboxrelay.doorbell WHERE until < now() - interval '1 hour'"
+LASTS_SECONDS = 8.0
+"""A sleep asks for so much more than it needs: what follows within need not write. A process that dies leaves its
+writers ringing for nobody no longer than that and one sleep."""
 MARGIN_SECONDS = 0.5
+"""The server's flag outlives what is known of it here."""
 
 
 class PostgresDoorbell:
-    """Satisfies the relay's Doorbell; one flag for each process."""
+    """Satisfies the relay's Doorbell; one flag for each process, which runs out by itself."""
 
-    def __init__(self, control: PostgresControl, table: Table, listener: str) -> None:
+    def __init__(self, control: PostgresControl, table: Table, listener: str, lasts: float = LASTS_SECONDS) -> None:
         self._control = control
         self._table = table
         self._listener = listener
+        self._lasts = lasts
         self._table_id = 0
         self._until = 0.0
         self.rung = asyncio.Event()
 
     async def open(self) -> str | None:
-        """Listen; None where that works, else why not. Raises SourceFault."""
-        self._until = 0.0
+        """Listen; None where that works, else why not. May be asked again and again. Raises SourceFault."""
         layout = self._table.layout
         found = await self._control.fetch(sql("describe_outbox"), self._table.schema_, self._table.name, layout.id)
         tables = {row["name"]: row for row in await self._control.fetch(sql("describe_schema"))}
@@ -41,20 +38,24 @@ class PostgresDoorbell:
             lacking = ", ".join(bell["lacking"]) or "USAGE on the schema"
             return f'the doorbell is not used: grant {lacking} on outboxrelay.doorbell to "{bell["role"]}"'
         self._table_id = found[0]["table_id"]
-        await self._control.listen(f"outboxrelay_{self._table_id}", self.rung.set)
-        await self._control.fetch(TIDY)
+        if await self._control.listen(f"outboxrelay_{self._table_id}", self.rung.set):
+            # Another session, and perhaps a server that lost the flag: the table is not logged.
+            self._until = 0.0
+            await self._control.fetch(sql("doorbell_tidy"))
         return None
 
-    async def sleep(self, seconds: float) -> None:
-        """Ask to be woken in the next ``seconds``; raises SourceFault."""
+    async def sleep(self, seconds: float) -> bool:
+        """Ask to be woken in the next ``seconds``; whether writers were asked already. Raises SourceFault."""
         now = time.monotonic()
+        asked = now < self._until
         if self._until < now + seconds:
-            # Asked for a little longer, so that the next sleep of the same length need not write.
-            await self._control.fetch(SLEEP, self._table_id, self._listener, 2 * seconds + MARGIN_SECONDS)
-            self._until = now + 2 * seconds
+            lasts = seconds + self._lasts
+            await self._control.fetch(sql("doorbell_sleep"), self._table_id, self._listener, lasts + MARGIN_SECONDS)
+            self._until = now + lasts
+        return asked
 
     async def wake(self) -> None:
         """Do not ask any more; raises SourceFault."""
         if self._until:
             self._until = 0.0
-            await self._control.fetch(WAKE, self._table_id, self._listener)
+            await self._control.fetch(sql("doorbell_wake"), self._table_id, self._listener)

@@ -10,18 +10,16 @@ State = Literal["Free", "Limited", "Ramping", "Halved"]
 
 SLICE_SECONDS = 0.2
 """A limited rate goes out in pieces of that length, not in bursts of whole batches."""
+NEARLY = 1e-9
+"""Share of a bucket that rounding may take from it."""
 GOOD_SHARE = 0.3
 """Weight of a new batch in the average rate that counts as good."""
-RECENT_SHARE = 0.5
-USUAL_SHARE = 0.02
-STRAIN_FACTOR = 4.0
-"""Acknowledgements that take so many times what is usual are a sign of strain ..."""
-STRAIN_SECONDS = 0.25
-"""... unless they are still fast."""
-LEARNING_BATCHES = 20
+TELLING_ROWS = 500
+"""A batch of fewer rows says less of how fast the relay can go: its rate lowers the good one less."""
+THROUGHPUT_SECONDS = 2.0
 HALVE_EVERY_SECONDS = 2.0
 RELIEF_PER_SECOND = 0.1
-"""Share of the good rate by which a halved rate grows in a second without strain."""
+"""Share of the rate before, by which a halved rate grows in a second without strain."""
 LOWEST_SHARE = 0.01
 
 
@@ -53,7 +51,7 @@ def filled(item: Bucket, now: float, rate: float | None = None) -> Bucket:
 def wait_of(item: Bucket, amount: float) -> float:
     """Seconds until ``amount`` may be taken; an amount larger than the bucket may go when the bucket is full."""
     missing = min(amount, item.size) - item.level
-    return max(0.0, missing / item.rate)
+    return 0.0 if missing <= item.size * NEARLY else missing / item.rate
 
 
 def taken(item: Bucket, amount: float) -> Bucket:
@@ -62,22 +60,29 @@ def taken(item: Bucket, amount: float) -> Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Halved:
+    """A rate under strain, which grows back towards the one before it."""
+
+    rate: float
+    before: float
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """What is known of how fast this relay can and should go."""
 
     good: float | None = None
     """Rows per second of a relay that is busy and well."""
-    usual_seconds: float | None = None
-    recent_seconds: float | None = None
-    batches: int = 0
+    throughput: float = 0.0
+    """Rows per second of the last seconds, pauses included."""
+    seen_at: float | None = None
     ramp_since: float | None = None
     """When sending began again after an outage; None: no ramp."""
     out: bool = False
     """Whether there was an outage that nothing was sent since."""
-    halved: float | None = None
-    """The rate under strain."""
-    halved_at: float = 0.0
-    why: str = ""
+    halved: Halved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +102,40 @@ class Allowed:
     reason: str
 
 
+FREE = Allowed(None, "Free", "")
+
+
 def after_batch(pace: Pace, rows: int, seconds: float, now: float) -> Pace:
-    """The pace after a batch of ``rows`` was confirmed in ``seconds``."""
+    """The pace after a batch of ``rows`` was confirmed ``seconds`` after it was sent."""
     if rows == 0 or seconds <= 0:
         return pace
-    pace = _learned(pace, rows, seconds, now)
-    usual, recent = pace.usual_seconds or seconds, pace.recent_seconds or seconds
-    strained = pace.batches > LEARNING_BATCHES and recent > max(STRAIN_SECONDS, STRAIN_FACTOR * usual)
-    if strained:
-        return strain(pace, now, f"acknowledgements take {recent * 1000:.0f} ms instead of {usual * 1000:.0f}")
-    return _relieved(pace, now)
+    rate, good = rows / seconds, pace.good
+    if good is None:
+        good = rate
+    elif rate > good:
+        good += GOOD_SHARE * (rate - good)
+    elif pace.halved is None and pace.ramp_since is None:
+        good += GOOD_SHARE * min(1.0, rows / TELLING_ROWS) * (rate - good)
+    passed = 0.0 if pace.seen_at is None else max(0.0, now - pace.seen_at)
+    throughput = (pace.throughput * THROUGHPUT_SECONDS + rows) / (THROUGHPUT_SECONDS + passed)
+    return replace(pace, good=good, throughput=throughput, seen_at=now)
 
 
-def strain(pace: Pace, now: float, why: str) -> Pace:
-    """The pace after a sign that the brokers are under strain: half of what it was, at most once in a while."""
-    if pace.good is None or (pace.halved is not None and now - pace.halved_at < HALVE_EVERY_SECONDS):
+def strain(pace: Pace, now: float, why: str, limit: float | None) -> Pace:
+    """The pace after a sign that the brokers are under strain: half of what went out, at most once in a while.
+
+    Half of what went out, not of what could have: a relay that sends a tenth of what it can would have to be halved
+    four times before the brokers felt anything. ``limit``: rows per second that are allowed now, None for any.
+    """
+    if pace.good is None or (pace.halved is not None and now - pace.halved.at < HALVE_EVERY_SECONDS):
         return pace
-    before = pace.good if pace.halved is None else pace.halved
-    lowest = max(1.0, pace.good * LOWEST_SHARE)
-    return replace(pace, halved=max(lowest, before / 2), halved_at=now, why=why)
+    if pace.halved is not None and (rate := _grown(pace.halved, now)) < pace.halved.before:
+        before = pace.halved.before
+    else:
+        passed = now - (now if pace.seen_at is None else pace.seen_at)
+        went_out = pace.throughput * THROUGHPUT_SECONDS / (THROUGHPUT_SECONDS + passed)
+        rate = before = max(1.0, went_out if limit is None else min(limit, went_out))
+    return replace(pace, halved=Halved(max(1.0, before * LOWEST_SHARE, rate / 2), before, now, why))
 
 
 def outage(pace: Pace) -> Pace:
@@ -123,48 +143,37 @@ def outage(pace: Pace) -> Pace:
     return replace(pace, out=True, ramp_since=None, halved=None)
 
 
-def resumed(pace: Pace, now: float) -> Pace:
-    """The pace when sending begins, which is what a ramp counts from."""
-    return replace(pace, out=False, ramp_since=now if pace.good is not None else None) if pace.out else pace
+def going(pace: Pace, ramp: Ramp, now: float) -> Pace:
+    """The pace when something is to be sent: after an outage a ramp begins; what is over is forgotten."""
+    if pace.out:
+        ramps = pace.good is not None and ramp.seconds > 0 and ramp.start_share < 1
+        return replace(pace, out=False, ramp_since=now if ramps else None)
+    if pace.ramp_since is not None and now - pace.ramp_since >= ramp.seconds:
+        pace = replace(pace, ramp_since=None)
+    if pace.halved is not None and _grown(pace.halved, now) >= pace.halved.before:
+        pace = replace(pace, halved=None)
+    return pace
 
 
-def allowed(pace: Pace, ramp: Ramp, now: float) -> Allowed:
-    """What may be sent at ``now``, apart from the limits of the spec."""
-    rates: list[Allowed] = []
-    if pace.ramp_since is not None and pace.good is not None and ramp.seconds > 0 and ramp.start_share < 1:
+def allowed(pace: Pace, ramp: Ramp, now: float, limit: float | None = None) -> Allowed:
+    """What may be sent at ``now``; ``limit``: rows per second that the spec allows."""
+    found = FREE if limit is None else Allowed(limit, "Limited", "spec.flow.maxRowsPerSecond")
+    if pace.ramp_since is None and pace.halved is None:
+        return found
+    if pace.ramp_since is not None and pace.good is not None:
+        goal = pace.good if limit is None else min(pace.good, limit)
         passed = (now - pace.ramp_since) / ramp.seconds
         if passed < 1:
-            rate = max(1.0, pace.good * (ramp.start_share + (1 - ramp.start_share) * passed))
-            rates.append(Allowed(rate, "Ramping", f"after an outage, towards {pace.good:.0f} rows/s"))
-    if pace.halved is not None:
-        rates.append(Allowed(pace.halved, "Halved", pace.why))
-    return min(rates, key=lambda item: item.rate or 0.0, default=Allowed(None, "Free", ""))
+            rate = max(1.0, goal * (ramp.start_share + (1 - ramp.start_share) * passed))
+            found = _lower(found, Allowed(rate, "Ramping", f"after an outage, towards {goal:.0f} rows/s"))
+    if pace.halved is not None and (rate := _grown(pace.halved, now)) < pace.halved.before:
+        found = _lower(found, Allowed(rate, "Halved", pace.halved.why))
+    return found
 
 
-def _learned(pace: Pace, rows: int, seconds: float, now: float) -> Pace:
-    rate = rows / seconds
-    calm = pace.halved is None and pace.ramp_since is None
-    good = pace.good
-    if good is None:
-        good = rate
-    elif calm or rate > good:
-        good += GOOD_SHARE * (rate - good)
-    usual = pace.usual_seconds
-    if usual is None:
-        usual = seconds
-    elif pace.halved is None:
-        usual += max(USUAL_SHARE, 1 / (pace.batches + 1)) * (seconds - usual)
-    recent = (
-        seconds if pace.recent_seconds is None else pace.recent_seconds + RECENT_SHARE * (seconds - pace.recent_seconds)
-    )
-    return replace(pace, good=good, usual_seconds=usual, recent_seconds=recent, batches=pace.batches + 1)
+def _lower(one: Allowed, other: Allowed) -> Allowed:
+    return other if one.rate is None or (other.rate is not None and other.rate < one.rate) else one
 
 
-def _relieved(pace: Pace, now: float) -> Pace:
-    """A halved rate grows while nothing shows strain, and is free again when it reaches the good one."""
-    if pace.halved is None or pace.good is None:
-        return pace
-    rate = pace.halved + pace.good * RELIEF_PER_SECOND * min(1.0, max(0.0, now - pace.halved_at))
-    if rate >= pace.good:
-        return replace(pace, halved=None, why="")
-    return replace(pace, halved=rate, halved_at=now)
+def _grown(halved: Halved, now: float) -> float:
+    return halved.rate + RELIEF_PER_SECOND * halved.before * max(0.0, now - halved.at)

@@ -5,7 +5,6 @@ still in has been settled or forgotten; each read holds a ticket for that.
 """
 
 import asyncio
-from collections.abc import Callable
 
 STALE_SECONDS = 10.0
 """Without a heartbeat for so long nothing is read or sent: the server ends the session after 15."""
@@ -65,17 +64,6 @@ class Ownership:
         self.owned = self.draining = frozenset()
         self._confirmed_at, self.members, self._tickets = None, 0, []
         self._version += 1
-
-    async def wait_for_any(self, other: asyncio.Event, seconds: float, beat: Callable[[], None]) -> None:
-        """Until something changed here, ``other`` is set, or ``seconds`` passed."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self.changed, other)]
-        try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.wait(waits)
-        beat()
 
     def begin(self) -> int:
         """A ticket for one read."""

@@ -160,8 +160,11 @@ class Doorbell(Protocol):
     async def open(self) -> str | None:
         """Listen; None where that works, else a sentence why not and what to do."""
 
-    async def sleep(self, seconds: float) -> None:
-        """Ask to be woken in the next ``seconds``; writes only where what was asked before does not last as long."""
+    async def sleep(self, seconds: float) -> bool:
+        """Ask to be woken in the next ``seconds``; writes only where what was asked before does not last as long.
+
+        Whether writers have been asked all the time since an earlier call: where not, rows may be there already.
+        """
 
     async def wake(self) -> None:
         """Do not ask any more."""
