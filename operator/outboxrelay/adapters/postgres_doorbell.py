@@ -7,7 +7,7 @@ from outboxrelay.adapters.postgres_control import PostgresControl
 from outboxrelay.adapters.postgres_statements import sql
 from outboxrelay.api.source import Table
 
-LASTS_SECONDS = 8.0
+LASTS_SECONDS = 30.0
 """A sleep asks for so much more than it needs: what follows within need not write. A process that dies leaves its
 writers ringing for nobody no longer than that and one sleep."""
 MARGIN_SECONDS = 0.5
