@@ -54,7 +54,7 @@ MEASUREMENTS = {
     "latency-1000": Measurement("½", lambda folder, of: latency.measure(folder, 1000, of.seconds)),
     "doorbell-100": Measurement("½", lambda folder, of: latency.measure(folder, 100, of.seconds, doorbell=True)),
     "doorbell-1000": Measurement("½", lambda folder, of: latency.measure(folder, 1000, of.seconds, doorbell=True)),
-    "writers": Measurement("3", lambda folder, of: writers.measure(folder, of.seconds / 2, of.pairs)),
+    "writers": Measurement("4", lambda folder, of: writers.measure(folder, of.seconds / 2, of.pairs)),
     "held-snapshot": Measurement("1½", lambda folder, of: held_snapshot.measure(folder, of.rows, of.pairs)),
     "scaling": Measurement("2", lambda folder, of: scaling.measure(folder, of.seconds / 2, of.largest)),
     "large-rows": Measurement("½", lambda folder, _: large_rows.measure(folder)),
@@ -64,21 +64,30 @@ MEASUREMENTS = {
 NEEDS_KUBERNETES = {"controller"}
 
 
-async def measure(options: argparse.Namespace) -> dict[str, float]:
-    """Every figure of this run."""
+FAILURES = (SystemExit, OSError, subprocess.SubprocessError)
+"""What may end one measurement; the others go on."""
+
+
+async def measure(options: argparse.Namespace) -> tuple[dict[str, float], list[str]]:
+    """Every figure of this run, and the names of the measurements that failed."""
     figures: dict[str, float] = {}
+    failed = []
     with tempfile.TemporaryDirectory(prefix="outboxrelay-bench-") as folder:
         for name in options.only:
             print(f"{name} ...", flush=True)
             began = time.monotonic()
-            figures |= await MEASUREMENTS[name].run(Path(folder), options)
+            try:
+                figures |= await MEASUREMENTS[name].run(Path(folder), options)
+            except FAILURES as failure:
+                failed.append(name)
+                print(f"  failed: {failure}")
             print(f"  {time.monotonic() - began:.0f} s", flush=True)
-    return figures
+    return figures, failed
 
 
 def inside(options: argparse.Namespace) -> None:
     """Measure, print, write; a run of some measurements keeps the other figures of the file."""
-    figures = asyncio.run(measure(options))
+    figures, failed = asyncio.run(measure(options))
     print("\n" + report.table(figures))
     LATEST.parent.mkdir(exist_ok=True)
     if LATEST.exists() and set(options.only) != set(MEASUREMENTS):
@@ -89,6 +98,8 @@ def inside(options: argparse.Namespace) -> None:
         versions = asyncio.run(servers.versions())
         report.write_docs(figures, {**versions, "Debezium": debezium_build.VERSION})
         print(f"written to {report.PAGE}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -69,6 +69,7 @@ MEANINGS = {
     "latency_p50_ms_1000_doorbell": "COMMIT to consumer at 1,000/s with the doorbell, median ms",
     "latency_p99_ms_1000_doorbell": "the same, 99th percentile",
     "writer_slowdown_percent": "Saturating writers, % of their transactions lost to doorbell and relay",
+    "writer_slowdown_polling_percent": "the same, lost to a relay that polls",
     "writer_slowdown_trigger_percent": "the same, lost to the doorbell's trigger alone",
     "writer_half_load_added_percent": "Writers at half that rate, % added to a transaction's time",
     "writer_transactions_per_s": "Saturating writers alone, transactions/s",

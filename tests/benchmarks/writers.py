@@ -1,8 +1,8 @@
 """What writers lose to a relay: pgbench commits small transactions, each with one outbox row, in turns.
 
-Alone; with the doorbell's trigger on the table and no relay; with the doorbell and a relay that carries every row. The
-first two differ by what the trigger costs, the last two by what the relay takes from the machine it shares with them.
-A second round at half the rate shows what writers feel that do not saturate the machine: the time of a transaction.
+Alone; with the doorbell's trigger on the table and no relay; with a relay that polls; with a relay and the doorbell. So
+what the trigger costs can be told from what the relay takes of the machine that it shares with them: these writers
+saturate it. Then alone and with relay and doorbell at half that rate, as services are that leave room.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import statistics
 import subprocess
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
@@ -25,50 +24,56 @@ if TYPE_CHECKING:
 
 CLIENTS = 12
 ACCOUNTS = 100_000
-SETUP = f"""
-CREATE TABLE account (id integer PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
-INSERT INTO account SELECT i, 0 FROM generate_series(1, {ACCOUNTS}) i;
-VACUUM ANALYZE account;
-"""
+SETUP = (
+    "CREATE TABLE account (id integer PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50)",
+    f"INSERT INTO account SELECT i, 0 FROM generate_series(1, {ACCOUNTS}) i",
+    "VACUUM ANALYZE account",
+)
 SCRIPT = f"""
 \\set account random(1, {ACCOUNTS})
 BEGIN;
 UPDATE account SET balance = balance + 1 WHERE id = :account;
 INSERT INTO outbox (aggregate_id, event_type, payload)
-    VALUES ('a-' || :account, 'BalanceChanged', jsonb_build_object('account', :account, 'note', repeat('x', 200)));
+    VALUES ('a-' || :account ::integer, 'BalanceChanged',
+            jsonb_build_object('account', :account ::integer, 'note', repeat('x', 200)));
 COMMIT;
 """
-TURNS = ("alone", "trigger", "relay")
+TURNS = ("alone", "trigger", "polling", "relay")
+HALF_TURNS = ("alone", "relay")
 HALF = 0.5
 
 
 class Run(NamedTuple):
-    """Transactions per second, and the mean milliseconds of one."""
+    """Transactions per second, the mean milliseconds of one, and the relay's percent of one core."""
 
     per_second: float
     milliseconds: float
+    relay_percent: float = 0.0
+
+    def __str__(self) -> str:
+        relay = f", relay {self.relay_percent:.0f} % of a core" if self.relay_percent else ""
+        return f"{self.per_second:,.0f}/s ({self.milliseconds:.2f} ms{relay})"
 
 
 async def measure(folder: Path, seconds: float, pairs: int) -> dict[str, float]:
     """Percent of the throughput of saturating writers, and percent added to a transaction at half their rate."""
     full: dict[str, list[Run]] = {turn: [] for turn in TURNS}
-    half: dict[str, list[Run]] = {turn: [] for turn in TURNS}
+    half: dict[str, list[Run]] = {turn: [] for turn in HALF_TURNS}
     for number in range(pairs):
-        for turn in _rotated(number):
+        for turn in _rotated(TURNS, number):
             full[turn].append(await run(folder, turn, seconds, None, f"{turn}-{number}"))
+        print(f"  turn {number + 1}: {_told(full)}", flush=True)
         rate = HALF * statistics.median(one.per_second for one in full["alone"])
-        for turn in _rotated(number):
+        for turn in _rotated(HALF_TURNS, number):
             half[turn].append(await run(folder, turn, seconds, rate, f"{turn}-{number}-half"))
-        told = ", ".join(
-            f"{turn} {full[turn][-1].per_second:,.0f}/s ({half[turn][-1].milliseconds:.2f} ms at {rate:,.0f}/s)"
-            for turn in TURNS
-        )
-        print(f"  turn {number + 1}: {told}", flush=True)
+        print(f"  turn {number + 1} at half the rate: {_told(half)}", flush=True)
     rates = {turn: statistics.median(run.per_second for run in runs) for turn, runs in full.items()}
     times = {turn: statistics.median(run.milliseconds for run in runs) for turn, runs in half.items()}
+    lost = {turn: round(100 * (1 - rate / rates["alone"]), 1) for turn, rate in rates.items()}
     return {
-        "writer_slowdown_percent": round(100 * (1 - rates["relay"] / rates["alone"]), 1),
-        "writer_slowdown_trigger_percent": round(100 * (1 - rates["trigger"] / rates["alone"]), 1),
+        "writer_slowdown_percent": lost["relay"],
+        "writer_slowdown_polling_percent": lost["polling"],
+        "writer_slowdown_trigger_percent": lost["trigger"],
         "writer_half_load_added_percent": round(100 * (times["relay"] / times["alone"] - 1), 1),
         "writer_transactions_per_s": round(rates["alone"]),
     }
@@ -80,18 +85,23 @@ async def run(folder: Path, turn: str, seconds: float, per_second: float | None,
     async with servers.database() as uri:
         session: Any = await asyncpg.connect(uri)
         await session.execute(OutboxTable().ddl())
-        for statement in SETUP.split(";\n"):
+        for statement in SETUP:
             await session.execute(statement)
-        if turn != "alone":
+        if turn in ("trigger", "relay"):
             await servers.install(uri, "outbox", "schema", "doorbell")
         await session.execute("CHECKPOINT")
         await session.close()
-        with ExitStack() as stack:
-            if turn == "relay":
-                config = manifest(table="outbox", topic=topic, servers=servers.KAFKA)
-                relay = stack.enter_context(RelayProcess(folder, config, uri, name))
-                servers.require_doorbell(relay.wait_ready())
+        if turn in ("alone", "trigger"):
             found = pgbench(folder, uri, seconds, per_second)
+        else:
+            config = manifest(table="outbox", topic=topic, servers=servers.KAFKA)
+            with RelayProcess(folder, config, uri, name) as relay:
+                report = relay.wait_ready()
+                if turn == "relay":
+                    servers.require_doorbell(report)
+                used = relay.cpu_seconds()
+                found = pgbench(folder, uri, seconds, per_second)
+                found = found._replace(relay_percent=100 * (relay.cpu_seconds() - used) / seconds)
     servers.delete_topic(topic)
     return found
 
@@ -104,13 +114,19 @@ def pgbench(folder: Path, uri: str, seconds: float, per_second: float | None) ->
     assert program
     command = [str(program / "pgbench"), "-n", "-f", str(script), "-M", "prepared", "-T", f"{seconds:.0f}"]
     command += ["-c", str(CLIENTS), "-j", "2", *(["-R", f"{per_second:.0f}"] if per_second else [])]
-    done = subprocess.run([*command, uri], check=True, capture_output=True, text=True, timeout=seconds + 60)
+    done = subprocess.run([*command, uri], check=False, capture_output=True, text=True, timeout=seconds + 60)
+    if done.returncode or "ERROR" in done.stderr:
+        raise SystemExit(f"pgbench failed: {done.stderr[-2000:]}")
     rate, latency = re.search(r"tps = ([\d.]+)", done.stdout), re.search(r"latency average = ([\d.]+)", done.stdout)
     assert rate, done.stdout
     assert latency, done.stdout
     return Run(float(rate[1]), float(latency[1]))
 
 
-def _rotated(number: int) -> list[str]:
-    start = number % len(TURNS)
-    return [*TURNS[start:], *TURNS[:start]]
+def _rotated(turns: tuple[str, ...], number: int) -> list[str]:
+    start = number % len(turns)
+    return [*turns[start:], *turns[:start]]
+
+
+def _told(runs: dict[str, list[Run]]) -> str:
+    return ", ".join(f"{turn} {found[-1]}" for turn, found in runs.items())
