@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from outboxrelay.decisions.batching import BYTE_BUDGET
 from outboxrelay.decisions.floor import Holder, Snapshot
-from outboxrelay.decisions.rows import KEY, ROW_ID, ReadRequest, Row, RowId, topic_of
+from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, ReadRequest, Row, RowId, topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -83,7 +84,7 @@ class FakeSource:
             and row_id not in request.held_rows
             and topic_of(item) not in request.blocked_topics
         ]
-        return found[: request.limit]
+        return _within_budget(found[: request.limit])
 
     async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
         """As RowSource says."""
@@ -120,3 +121,13 @@ class FakeSource:
         await asyncio.sleep(self._delay)
         if self.fault:
             raise self.fault
+
+
+def _within_budget(rows: list[Row]) -> list[Row]:
+    """The first rows, none of them behind the one that fills the budget."""
+    before = 0
+    for position, item in enumerate(rows):
+        if before >= BYTE_BUDGET:
+            return rows[:position]
+        before += item[SIZE] or 0
+    return rows

@@ -29,6 +29,19 @@ def test_a_nested_value_cannot_be_mapped_and_the_header_is_named(value: str) -> 
         mapped_headers(f'{{"ok": "x", "trace": {value}}}')
 
 
-@given(st.dictionaries(st.text(), st.text() | st.none()))
+@given(st.dictionaries(st.text(st.characters(exclude_characters="\0")), st.text() | st.none()))
 def test_any_object_of_texts_comes_through_whole(headers: dict[str, str | None]) -> None:
     assert mapped_headers(json.dumps(headers)) == list(headers.items())
+
+
+@pytest.mark.parametrize("depth", [100, 1000, 10_000, 100_000])
+def test_deep_nesting_is_the_rows_fault_and_not_a_crash(depth: int) -> None:
+    for text in ('{"a": ' + "[" * depth + "]" * depth + "}", '{"a": ' * depth + "1" + "}" * depth):
+        with pytest.raises(Unmappable):
+            mapped_headers(text)
+
+
+def test_a_name_that_would_be_cut_short_on_its_way_is_refused() -> None:
+    with pytest.raises(Unmappable, match="NUL"):
+        mapped_headers('{"a\\u0000b": "x"}')
+    assert mapped_headers('{"a": "x\\u0000y"}') == [("a", "x\0y")]

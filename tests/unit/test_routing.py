@@ -67,6 +67,7 @@ def test_only_what_needs_nothing_takes_the_short_way() -> None:
         TRACE.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32),
         "ff" + TRACE[2:],
         TRACE + "\n",
+        TRACE + "-more",
     ],
 )
 def test_a_trace_context_that_is_none_is_left_out_and_counted(trace: str) -> None:
@@ -88,9 +89,34 @@ def test_strict_order_goes_to_one_partition_unless_the_row_names_another() -> No
     assert strict.message(wide(partition=2)).partition == 2
 
 
-def test_a_negative_partition_is_refused() -> None:
-    with pytest.raises(Unmappable, match="negative"):
-        mapper(source={"table": {"columns": {"partition": "p"}}}).message(wide(partition=-1))
+@pytest.mark.parametrize("number", [-1, 2**31, 2**62])
+def test_what_cannot_be_the_number_of_a_partition_is_refused(number: int) -> None:
+    with pytest.raises(Unmappable, match="no number of a partition"):
+        mapper(source={"table": {"columns": {"partition": "p"}}}).message(wide(partition=number))
+
+
+def test_a_later_version_of_the_trace_context_may_say_more() -> None:
+    found = mapper(source={"table": {"columns": {"traceparent": "t"}}})
+    later = "01" + TRACE[2:] + "-more"
+    assert dict(found.message(wide(extras=[later])).headers)["traceparent"] == later
+    assert found.skipped_traceparents == 0
+
+
+def test_a_cloud_event_carries_its_trace_twice_and_a_tombstone_no_content_type() -> None:
+    found = mapper(
+        source={"table": {"columns": {"traceparent": "t"}}},
+        target={"cloudEvents": {"source": "/x"}, "nullPayload": "Tombstone"},
+    )
+    headers = dict(found.message(wide(extras=[TRACE])).headers)
+    assert headers["traceparent"] == headers["ce_traceparent"] == TRACE
+    assert headers["content-type"] == "application/json"
+    tombstone: Row = (1, "e", "k", "Placed", None, None, None, None, None, None, [None])
+    assert {"content-type", "ce_time"}.isdisjoint(dict(found.message(tombstone).headers))
+
+
+def test_a_row_with_a_uuid_has_no_sequence() -> None:
+    uuid_row: Row = ("3f2a", "3f2a", "k", "Placed", "{}", None, 2)
+    assert mapper().message(uuid_row).headers == [("id", "3f2a"), ("type", "Placed")]
 
 
 def test_a_null_payload_is_refused_or_a_tombstone_and_a_huge_one_is_too_large() -> None:

@@ -204,7 +204,7 @@ class Delivery:
                     self._failed[row_id] = KafkaError(KafkaError._QUEUE_FULL)
                     return False
             except KafkaException as error:
-                return self._refused_here(row_id, error.args[0])
+                return self._refused_here(row_id, message, error.args[0])
             else:
                 return True
 
@@ -245,7 +245,10 @@ class Delivery:
             return Refusal(row_id, Reason.ROW_TOO_LARGE, f"not sent: {told} (max.message.bytes)")
         return True
 
-    def _refused_here(self, row_id: RowId, error: KafkaError) -> Refusal | bool:
+    def _refused_here(self, row_id: RowId, message: Message, error: KafkaError) -> Refusal | bool:
+        if error.code() == KafkaError._UNKNOWN_PARTITION:
+            told = f"not sent: the row names partition {message.partition}, which topic {message.topic} does not have"
+            return Refusal(row_id, row_reason(error), told)
         if class_of(error) is ErrorClass.ROW:
             return Refusal(row_id, row_reason(error), f"not sent: {line_of(error)}")
         self._failed[row_id] = error

@@ -31,6 +31,7 @@ ROW_REASONS: dict[int, Reason] = {
     KafkaError.INVALID_TIMESTAMP: Reason.ROW_REJECTED,
     KafkaError._INVALID_DIFFERENT_RECORD: Reason.ROW_REJECTED,
     KafkaError._BAD_MSG: Reason.ROW_REJECTED,
+    KafkaError._UNKNOWN_PARTITION: Reason.ROW_REJECTED,
 }
 
 FAULT_REASONS: dict[int, Reason] = {
@@ -42,7 +43,6 @@ FAULT_REASONS: dict[int, Reason] = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: Reason.AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Reason.AUTHORIZATION_FAILED,
     KafkaError._UNKNOWN_TOPIC: Reason.TOPIC_NOT_FOUND,
-    KafkaError._UNKNOWN_PARTITION: Reason.TOPIC_NOT_FOUND,
     KafkaError.UNKNOWN_TOPIC_OR_PART: Reason.TOPIC_NOT_FOUND,
     KafkaError.UNKNOWN_TOPIC_ID: Reason.TOPIC_NOT_FOUND,
     KafkaError.TOPIC_EXCEPTION: Reason.TOPIC_NOT_FOUND,
@@ -69,7 +69,6 @@ TOPIC_CODES = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.UNKNOWN_TOPIC_ID,
         KafkaError.TOPIC_EXCEPTION,

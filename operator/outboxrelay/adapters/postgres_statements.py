@@ -12,9 +12,14 @@ from outboxrelay.decisions.rows import MAX_PAYLOAD_BYTES
 LIGHT_BYTES = 4096
 """Payloads up to this size are read by the thousand without being added up: ten thousand of them are 40 MB."""
 
-SETTLED = "age(t.xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)"
-"""A row whose transaction began to write before every one that is still open; a frozen row has the greatest age.
-Row ids below it cannot appear any more, unless they were drawn long before they were written."""
+SETTLED = (
+    "(age(t.xmin) > (SELECT age(pg_snapshot_xmin(pg_current_snapshot())::xid))"
+    " OR age(t.xmin) <= (SELECT age(pg_snapshot_xmax(pg_current_snapshot())::xid)))"
+)
+"""A row whose transaction began to write before every one that is still open: row ids below its own cannot appear any
+more, unless they were drawn before their transaction had written anything. A frozen row keeps its number, which 2^31
+transactions later looks as if it were to come; a row that can be seen never is, so that one passes too. Both ages are
+asked for once in a statement, not for each row."""
 
 
 @cache
@@ -148,7 +153,7 @@ def _columns(reading: Reading, shape: TableShape, topic: str) -> list[str]:
     tail = {
         "headers": f"t.{quoted(names.headers)}::text" if names.headers else "NULL::text",
         "topic": topic,
-        "partition": f"t.{quoted(names.partition)}::integer" if names.partition else "NULL::integer",
+        "partition": f"t.{quoted(names.partition)}::bigint" if names.partition else "NULL::bigint",
         "extras": _extras(reading),
     }
     if reading.has_tail:

@@ -15,9 +15,11 @@ Header = tuple[str, str | bytes | None]
 
 BY_KEY: Final = -1
 """The partitioner decides."""
+LAST_PARTITION: Final = 2**31 - 1
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-"""W3C Trace Context, section 3.2; later versions may carry more behind the flags."""
+_TRACE = r"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+TRACEPARENT = re.compile(f"00{_TRACE}|(?!00|ff)[0-9a-f]{{2}}{_TRACE}(-.*)?")
+"""W3C Trace Context, section 3.2; versions after 00 may carry more behind the flags."""
 
 
 class Message(NamedTuple):
@@ -68,8 +70,8 @@ class Mapper:
             headers.append(("type", kind))
         if isinstance(row_id, int):
             headers.append(("sequence", str(row_id)))
-        if partition is not None and partition < 0:
-            raise Unmappable(f"partition {partition} is negative; leave it NULL to go by the key")
+        if partition is not None and not 0 <= partition <= LAST_PARTITION:
+            raise Unmappable(f"{partition} is no number of a partition; leave it NULL to go by the key")
         message = Message(
             self._router.check(topic) if self._router else self.topic,
             self._partition if partition is None else partition,
@@ -124,9 +126,15 @@ def cloud_event_headers(settings: CloudEvents, row: Row) -> list[Header]:
 
 def mapped_headers(text: str) -> list[Header]:
     """Headers from the text of a JSON object: texts as they are, null as a null value, other scalars as JSON."""
-    members = json.loads(text, object_pairs_hook=list, parse_float=_Literal, parse_int=_Literal)
+    try:
+        members = json.loads(text, object_pairs_hook=list, parse_float=_Literal, parse_int=_Literal)
+    except RecursionError:
+        raise Unmappable("the headers column holds JSON that is nested too deeply") from None
     if not isinstance(members, list) or (members and not isinstance(members[0], tuple)) or _is_array(text):
         raise Unmappable("the headers column must hold a JSON object")
+    if any("\0" in name for name, _ in members):
+        # librdkafka's names end there: the header would arrive under another one.
+        raise Unmappable("the headers column holds a name with a NUL character")
     return [(name, _value(name, value)) for name, value in members]
 
 
