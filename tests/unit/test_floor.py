@@ -99,7 +99,7 @@ class World:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_row_is_missed_and_no_key_is_inverted_while_the_floor_advances(seed: int) -> None:
     world = World(random.Random(seed))
     advanced = set()

@@ -153,7 +153,7 @@ def test_the_number_survives_the_payload_and_nothing_else_is_taken_for_one() -> 
     assert {number_in(value, "a") for value in values} == {UNREADABLE}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_random_runs_are_judged_as_by_the_plain_definition(seed: int) -> None:
     print(f"seed {seed}")

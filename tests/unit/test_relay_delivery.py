@@ -228,7 +228,7 @@ async def test_a_paused_relay_is_ready_owns_nothing_and_reads_nothing() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_whatever_fails_and_whenever_no_row_is_lost_and_no_key_is_inverted(seed: int) -> None:
     import looptime
 

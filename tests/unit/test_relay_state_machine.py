@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 import looptime
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
@@ -220,11 +220,5 @@ class Relays(RuleBasedStateMachine):
             asyncio.set_event_loop(None)
 
 
-Relays.TestCase.settings = settings(
-    max_examples=30,
-    stateful_step_count=25,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+Relays.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
 TestRelays = Relays.TestCase
