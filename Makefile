@@ -28,6 +28,10 @@ check: .venv/.complete ## Lint, types, layers, unit tests: under a minute
 bench: .venv/.complete ## Throughput, latency, memory, idle cost: a table and .bench/latest.json
 	@$(PY) -m tests.benchmarks
 
+.PHONY: chaos-relay
+chaos-relay: .venv/.complete ## Randomised faults on the real servers, judged by the oracle: RUNS=10 SEED=n WRITE_DOCS=1
+	@$(PY) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(WRITE_DOCS),--write-docs)
+
 .PHONY: cluster-up
 cluster-up: ## Start the local cluster: Kubernetes, PostgreSQL, Kafka
 	@python3 -m tests.cluster up
@@ -55,5 +59,5 @@ constraints: .venv/.complete ## Pin the newest dependencies, with hashes
 
 .PHONY: clean
 clean: ## Remove what the build and the tests left in this checkout
-	@rm -rf .venv .bench dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .bench .chaos dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find operator tests -name __pycache__ -type d -prune -exec rm -rf {} +
