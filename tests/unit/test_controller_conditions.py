@@ -73,6 +73,15 @@ def test_a_table_that_does_not_fit_is_the_specs_fault_not_the_connections(reason
     assert result["Ready"].message == "table public.outbox not found"
 
 
+def test_what_only_a_pod_finds_of_the_server_or_the_table_is_told_too() -> None:
+    pooled = Health(healthy=False, reason=Reason.UNSUPPORTED_SERVER, message="a transaction pooler")
+    result = found(reports=(PodReport(NOW, report(source=pooled)),))
+    assert state(result["Accepted"]) == ("False", "UnsupportedServer")
+    assert state(result["Ready"]) == ("False", "UnsupportedServer")
+    assert result["Ready"].message.endswith("a transaction pooler")
+    assert state(result["SourceReachable"]) == ("True", "Connected")
+
+
 @pytest.mark.parametrize(
     "reason",
     [

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.kafka_config import ClientConfig, client_config
-from outboxrelay.adapters.kafka_errors import fault_of
+from outboxrelay.adapters.kafka_errors import fault_of, unusable
 from outboxrelay.api.names import Reason
 from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.errors import TargetFault
@@ -51,7 +51,7 @@ class _Cluster:
         try:
             self._admin = AdminClient(options)
         except KafkaException as error:
-            raise fault_of(error.args[0]) from None
+            raise unusable(error.args[0]) from None
 
     async def check(self, topic: str | None, seconds: float) -> None:
         """See that ``topic`` is there, or without one that brokers answer; raises TargetFault."""

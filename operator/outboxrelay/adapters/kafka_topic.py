@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
 from outboxrelay.adapters.kafka_config import ClientConfig
-from outboxrelay.adapters.kafka_errors import fault_of
+from outboxrelay.adapters.kafka_errors import fault_of, unusable
 from outboxrelay.api.names import Reason
 from outboxrelay.errors import TopicFault
 
@@ -37,7 +37,7 @@ class TopicProbe:
             options: dict[str, Any] = {**config, "error_cb": self._note}
             self._admin = AdminClient(options)
         except KafkaException as error:
-            raise fault_of(error.args[0]) from None
+            raise unusable(error.args[0]) from None
 
     def check(self, topic: str) -> TopicLimits:
         """The topic's limits; raises TopicFault where only it takes no rows now, TargetFault where no topic does."""

@@ -94,6 +94,8 @@ async def connect(settings: ConnectSettings, *, application_name: str, statement
     Of several hosts the one that accepts writes is taken.
     """
     context = _tls_context(settings)
+    for host, _ in settings.hosts:
+        _check_host(host)
     try:
         async with asyncio.timeout(settings.connect_timeout * len(settings.hosts)):
             return await asyncpg.connect(
@@ -116,6 +118,15 @@ async def connect(settings: ConnectSettings, *, application_name: str, statement
         if fault is None:
             raise
         raise fault from None
+
+
+def _check_host(host: str) -> None:
+    """What is no host name at all would be raised from deep inside, as if it were a bug."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        message = f"the database's host name {host[:80]!r} is none: each part of it has 1 to 63 characters"
+        raise SourceFault(Reason.CONNECT_FAILED, message) from None
 
 
 def _tls_context(settings: ConnectSettings) -> ssl.SSLContext | None:

@@ -35,6 +35,8 @@ def parse_uri(text: str, place: str) -> ParsedUri:
         raise _wrong(place, "must start with postgresql://")
     if unknown := sorted(set(query) - set(PARAMETERS)):
         raise _wrong(place, f"has the parameter {unknown[0][:40]!r}, which is not supported: remove it")
+    if "\0" in unquote(text) or any("\0" in value for value in query.values()):
+        raise _wrong(place, "holds a NUL character")
     login, _, hosts = parts.netloc.rpartition("@")
     user, colon, password = login.partition(":")
     name = query.get("user") or unquote(user)

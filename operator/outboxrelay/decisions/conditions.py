@@ -40,6 +40,12 @@ def accepted(facts: Facts) -> Finding:
     probe = facts.source
     if probe is not None and probe.reason in TABLE_REASONS:
         return _finding(Condition.ACCEPTED, "False", probe.reason, probe.message)
+    for item in facts.reports:
+        # What only a pod meets: a transaction pooler under its locks, a statement that the probe has no use for.
+        health = item.report.source
+        if health.healthy is False and health.reason in TABLE_REASONS:
+            message = f"pod {item.report.member}: {health.message or health.reason}"
+            return _finding(Condition.ACCEPTED, "False", health.reason, message)
     return _finding(Condition.ACCEPTED, "True", Reason.ACCEPTED, verdict.message)
 
 
