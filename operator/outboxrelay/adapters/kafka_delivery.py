@@ -5,14 +5,22 @@ note.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
 
-from outboxrelay.adapters.kafka_errors import ErrorClass, class_of, fault_of, line_of, row_reason, topic_fault_of
+from outboxrelay.adapters.kafka_errors import (
+    ErrorClass,
+    class_of,
+    ended_by,
+    fault_of,
+    line_of,
+    row_reason,
+    topic_fault_of,
+)
 from outboxrelay.adapters.kafka_topic import TopicBook
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.mapping import Mapper, Message
@@ -70,7 +78,10 @@ class Delivery:
         self._failed: dict[RowId, KafkaError] = {}
         self._blocked: dict[str, TopicFault] = {}
         self._fault: TargetFault | None = None
+        self._ended: KafkaError | None = None
+        """Why librdkafka ended the producer."""
         self._stuck = False
+        """Whether it is unknown what arrived."""
         self.spent = False
         """Whether another producer is needed for the next batch."""
 
@@ -142,16 +153,18 @@ class Delivery:
         if self._fault is None and not self._failed and not unsent:
             return Refused(tuple(refused.values()), frozenset(), 0) if refused else Delivered()
         if self._fault is None:
+            self._flush(0)
             self._fault = self._worst()
         if self._fault is not None and self._routed and not self._stuck:
             self._fault = self._blame_topics(self._fault)
-        overtaken = self._overtaken(rows, refused)
-        unsent |= self._take_out_topics()
+        overtaken = self._overtaken(rows, {*refused, *unsent})
+        away = self._take_out_topics()
+        unsent |= away
         if self._fault is None:
-            unsent |= self._one_by_one(rows, refused)
+            unsent |= self._one_by_one(rows, refused, away)
         if self._fault is not None:
             left = {*self._failed, *refused, *unsent}
-            return Broken(self._fault, self._confirmed(rows, left))
+            return Broken(self._fault, self._confirmed(rows, left), overtaken)
         return Refused(tuple(refused.values()), frozenset(unsent), overtaken, tuple(self._blocked.values()))
 
     def _produce_all(self, rows: Sequence[Row], refused: dict[RowId, Refusal]) -> frozenset[RowId]:
@@ -259,21 +272,39 @@ class Delivery:
             self._failed[row_id] = error
 
     def _wait(self, most: int) -> TargetFault | None:
-        """Until at most ``most`` rows are on their way; a fault when nothing was confirmed for the deadline."""
+        """Until at most ``most`` rows are on their way; a fault when nothing was confirmed for the deadline.
+
+        A fault that is noted already, of a topic behind them, changes nothing for rows that are on their way.
+        """
+        found: TargetFault | None = None
         left, moved_at = len(self._producer), time.monotonic()
-        while left > most and self._fault is None:
+        while left > most and found is None:
             if self._give_up():
-                self._fault = TargetFault(Reason.STOPPED, "delivery was given up")
-                self._purge()
-            elif (remaining := self._producer.flush(TICK_SECONDS)) != left:
+                found = TargetFault(Reason.STOPPED, "delivery was given up")
+            elif self._worst() is None and (remaining := self._flush(TICK_SECONDS)) != left:
                 left, moved_at = remaining, time.monotonic()
-            elif time.monotonic() - moved_at >= self._deadline or self._worst() is not None:
-                self._fault = self._worst() or self._diagnose()
-                self._purge()
-        return self._fault
+            elif self._worst() is not None or time.monotonic() - moved_at >= self._deadline:
+                found = self._worst() or self._diagnose()
+        if found is not None:
+            self._purge()
+            # Only now it may be known why the producer ended.
+            self._fault = self._fault or (found if self._ended is None else fault_of(self._ended))
+        return found
+
+    def _flush(self, seconds: float) -> int:
+        """Wait so long at most; how many rows are still on their way."""
+        try:
+            return self._producer.flush(seconds)
+        except (KafkaException, SystemError) as raised:
+            # Reports that were due at that moment are lost: what arrived is unknown from now on.
+            self._ended = ended_by(raised)
+            self._stuck = self.spent = True
+            return len(self._producer)
 
     def _worst(self) -> TargetFault | None:
         """The fault behind a failure that is not a row's own, nor that of one topic among others."""
+        if self._ended is not None:
+            return fault_of(self._ended)
         own = (ErrorClass.ROW, ErrorClass.TOPIC) if self._routed else (ErrorClass.ROW,)
         for error in self._failed.values():
             if class_of(error) not in own and error.code() not in PURGED:
@@ -283,7 +314,7 @@ class Delivery:
     def _purge(self) -> None:
         """Give up what is on its way. Where even that does not end, nothing counts as confirmed."""
         self._producer.purge(in_queue=True, in_flight=True)
-        self._stuck = self._producer.flush(PURGE_SECONDS) > 0
+        self._stuck = self._flush(PURGE_SECONDS) > 0 or self._stuck
         self.spent = True
 
     def _blame_topics(self, fault: TargetFault) -> TargetFault | None:
@@ -298,7 +329,7 @@ class Delivery:
                 self._blocked[topic] = found
             except TargetFault as found:
                 return found
-        return None if self._blocked else fault
+        return None if silent.intersection(self._blocked) else fault
 
     def _take_out_topics(self) -> set[RowId]:
         """Rows that failed because of their topic, or were given up for another's: not sent, as far as is known."""
@@ -309,58 +340,68 @@ class Delivery:
             topic = self._topics.get(row_id, "")
             if class_of(error) is ErrorClass.TOPIC and topic not in self._blocked:
                 self._blocked[topic] = topic_fault_of(error, topic)
-            if error.code() in PURGED or topic in self._blocked:
+            if class_of(error) is not ErrorClass.ROW or topic in self._blocked:
                 away.add(row_id)
                 del self._failed[row_id]
         return away
 
-    def _overtaken(self, rows: Sequence[Row], refused: Mapping[RowId, Refusal]) -> int:
-        """Rows that arrived although one before them in their lane did not."""
-        first: dict[str, int] = {}
+    def _overtaken(self, rows: Sequence[Row], left: Collection[RowId]) -> int:
+        """Rows that arrived although one before them in their lane did not; ``left`` were not handed over."""
+        waiting: set[str] = set()
         overtaken = 0
-        for position, row in enumerate(rows):
+        for row in () if self._stuck else rows:
             lane = self._lane(row)
             if lane is None:
                 continue
             if row[ROW_ID] in self._failed:
-                first.setdefault(lane, position)
-            elif lane in first and row[ROW_ID] not in refused:
+                waiting.add(lane)
+            elif lane in waiting and row[ROW_ID] not in left:
                 overtaken += 1
         return overtaken
 
     def _confirmed(self, rows: Sequence[Row], left: set[RowId]) -> tuple[RowId, ...]:
         return () if self._stuck else tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left)
 
-    def _one_by_one(self, rows: Sequence[Row], refused: dict[RowId, Refusal]) -> set[RowId]:
+    def _one_by_one(self, rows: Sequence[Row], refused: dict[RowId, Refusal], away: set[RowId]) -> set[RowId]:
         """Send again, alone, each row that the brokers refused: they blame whole batches, innocents included.
 
-        Returns the rows that stay unsent; a fault that ended it is in ``_fault``.
+        None goes before a row of its lane that is ``away``. Returns the rows that stay unsent; a fault that ended it is
+        in ``_fault``.
         """
         blamed = [row for row in rows if row[ROW_ID] in self._failed]
         pending = {row[ROW_ID] for row in blamed}
-        blocked: set[str] = set()
+        blocked = {self._lane(row) for row in rows if row[ROW_ID] in away}
         for row in blamed:
             row_id, lane = row[ROW_ID], self._lane(row)
             if lane is not None and lane in blocked:
                 continue
-            self._failed = {}
-            handed = self._produce(row)
-            self._wait(0)
-            self._fault = self._fault or self._worst()
+            handed = self._again(row)
             if self._fault is not None:
                 self._failed.update(dict.fromkeys(pending, KafkaError(KafkaError._PURGE_QUEUE)))
                 return set()
-            error = self._failed.get(row_id)
-            if error is not None:
-                handed = Refusal(row_id, row_reason(error), f"refused by the broker: {line_of(error)}")
             if isinstance(handed, Refusal):
                 refused[row_id] = handed
-            if handed is not True and lane is not None:
-                blocked.add(lane)
             if handed is True:
                 pending.discard(row_id)
+            else:
+                blocked.add(lane)
         self._failed = {}
         return pending - set(refused)
+
+    def _again(self, row: Row) -> Refusal | bool:
+        """Send one row alone; False where it did not arrive for a reason that is not its own."""
+        row_id = row[ROW_ID]
+        self._failed = {}
+        handed = self._produce(row)
+        self._wait(0)
+        self._fault = self._fault or self._worst()
+        error = self._failed.get(row_id)
+        if self._fault is not None or error is None:
+            return handed
+        if class_of(error) is ErrorClass.TOPIC:
+            self._blocked.setdefault(self._topics[row_id], topic_fault_of(error, self._topics[row_id]))
+            return False
+        return Refusal(row_id, row_reason(error), f"refused by the broker: {line_of(error)}")
 
 
 def _bytes_of(message: Message) -> int:

@@ -4,14 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer, ThrottleEvent
 
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.kafka_config import ClientConfig, client_config
 from outboxrelay.adapters.kafka_delivery import RECORD_OVERHEAD_BYTES, Delivery
-from outboxrelay.adapters.kafka_errors import fault_of
+from outboxrelay.adapters.kafka_errors import ended_by, fault_of, unusable
 from outboxrelay.adapters.kafka_topic import REFRESH_SECONDS, TopicBook, TopicLimits, TopicProbe
 from outboxrelay.api.names import Reason
 from outboxrelay.api.spec import OutboxRelaySpec
@@ -179,10 +180,7 @@ class KafkaPublisher:
         if self._routed and (smallest := self._book.smallest) is not None:
             config["batch.size"] = max(SMALLEST_LIMIT, min(BATCH_BYTES, smallest - RECORD_OVERHEAD_BYTES))
         self._last_error, self._suspicious = None, False
-        try:
-            producer = Producer({**config, "error_cb": self._note, "throttle_cb": self._note_throttle})
-        except KafkaException as error:
-            raise fault_of(error.args[0]) from None
+        producer = _producer({**config, "error_cb": self._note, "throttle_cb": self._note_throttle})
         self._limits, self._checked_at = limits, time.monotonic()
         self._producer = producer
         self._delivery = self._deliver_through(producer, int(config["batch.size"]), routed=self._routed)
@@ -211,7 +209,7 @@ class KafkaPublisher:
         try:
             limits = self._book.look(topic)
             config = producer_config(client_config(self._target, self._credentials), self._target, limits)
-            producer = Producer(config)
+            producer = _producer({**config})
         except TopicFault as fault:
             return Refused((), frozenset(row[ROW_ID] for row in rows), 0, (fault,))
         except TargetFault as fault:
@@ -244,7 +242,10 @@ class KafkaPublisher:
     def _check(self) -> TargetFault | None:
         if self._producer is None or self._book is None:
             return None
-        self._producer.poll(0)
+        try:
+            self._producer.poll(0)
+        except (KafkaException, SystemError) as raised:
+            return fault_of(ended_by(raised))
         if not self._suspicious and time.monotonic() - self._checked_at < REFRESH_SECONDS:
             return None
         try:
@@ -284,7 +285,9 @@ class KafkaPublisher:
         self._delivery = self._probe = None
         if producer is not None:
             producer.purge(in_queue=True, in_flight=True)
-            producer.poll(0)
+            with suppress(KafkaException, SystemError):
+                # It may have ended already, which it raises.
+                producer.poll(0)
 
     def _note(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
@@ -294,6 +297,14 @@ class KafkaPublisher:
 
     def _note_throttle(self, event: ThrottleEvent) -> None:
         self._throttled += 1000 * event.throttle_time
+
+
+def _producer(config: dict[str, Any]) -> Producer:
+    """Raises TargetFault where what the Secrets hold is of no use."""
+    try:
+        return Producer(config)
+    except KafkaException as error:
+        raise unusable(error.args[0]) from None
 
 
 def _sizes(limits: TopicLimits | None) -> int | None:

@@ -50,6 +50,8 @@ class Broken:
     fault: TargetFault
     confirmed: tuple[RowId, ...]
     """Rows that were confirmed before."""
+    overtaken: int = 0
+    """Of those, rows behind one of the same key that was not."""
 
 
 Outcome = Delivered | Refused | Broken

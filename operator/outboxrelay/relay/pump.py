@@ -258,6 +258,8 @@ class Pump:
             away = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
             rows = [row for row in batch.rows if row[0] not in away]
         elif isinstance(outcome, Broken):
+            self._held.overtaken += outcome.overtaken
+            self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
             confirmed = set(outcome.confirmed)
             rows = [row for row in batch.rows if row[0] in confirmed]
         else:

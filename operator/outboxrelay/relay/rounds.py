@@ -26,7 +26,7 @@ async def publish_in_rounds(publisher: Publisher, rows: Sequence[Row]) -> Outcom
             continue
         outcome = await publisher.publish(ready)
         if isinstance(outcome, Broken):
-            return Broken(outcome.fault, (*confirmed, *outcome.confirmed))
+            return Broken(outcome.fault, (*confirmed, *outcome.confirmed), outcome.overtaken)
         away: set[RowId] = set()
         if isinstance(outcome, Refused):
             refusals += outcome.refusals
