@@ -107,6 +107,7 @@ async def _postgres_frozen(stage: Stage, step: Step) -> None:
 
 async def _standby_promoted(stage: Stage, step: Step) -> None:
     async with stage.database:
+        await asyncio.to_thread(stage.pair.agree)
         if step.pick % 2:
             # It hangs before it is fenced: sessions stay open, and nobody is told.
             await asyncio.to_thread(stage.pair.primary.freeze)

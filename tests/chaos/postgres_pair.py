@@ -32,6 +32,7 @@ SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
     "wal_receiver_timeout": "5s",
     "wal_sender_timeout": "5s",
+    "wal_retrieve_retry_interval": "200ms",
 }
 
 
@@ -174,6 +175,15 @@ class Pair:
         hosts = ",".join(f"{paths.POSTGRES_NAME}:{port}" for port in PORTS)
         return f"postgresql://{USER}@{hosts}/{database}?sslmode=disable{options}"
 
+    def agree(self) -> None:
+        """Wait until the standby has all that can be seen on the primary.
+
+        A primary that crashed and came back shows commits that its standby may not have yet: as a tool for high
+        availability would, nobody promotes it before it has caught up.
+        """
+        behind = "pg_current_wal_flush_lsn() <= flush_lsn AND sync_state = 'sync'"
+        self._until(f"SELECT count(*) FROM pg_stat_replication WHERE {behind}", "the standby does not catch up")
+
     def fail_over(self) -> None:
         """The primary dies, and its standby takes its place; there is no standby until ``join``."""
         self.primary.kill()
@@ -185,11 +195,18 @@ class Pair:
         self.standby.copy_of(self.primary)
         self.standby.start()
         self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()")
-        deadline = time.monotonic() + 30
-        while self.primary.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != "1":
+        self._until(
+            "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'",
+            "the standby does not take part in commits",
+        )
+
+    def _until(self, query: str, otherwise: str, seconds: float = 30) -> None:
+        """Wait until ``query`` on the primary answers 1; raises RuntimeError."""
+        deadline = time.monotonic() + seconds
+        while self.primary.sql(query) != "1":
             if time.monotonic() > deadline:
-                raise RuntimeError("the standby does not take part in commits")
-            time.sleep(0.1)
+                raise RuntimeError(otherwise)
+            time.sleep(0.05)
 
 
 def as_user(command: list[str]) -> list[str]:
