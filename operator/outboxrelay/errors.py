@@ -4,6 +4,8 @@
   x InvalidInput               what somebody wrote is wrong: spec, file, flag, environment (exit code 2)
   x Fault                      something outside is wrong; carries a Reason for conditions and reports
     + SourceFault              the database: back off, verify again
+      . ServerChanged          it is another server now, or was restarted: forget what is known of its rows
+      . RowsLocked             somebody else has locked rows that are to be settled: the others go on
     + TargetFault              the brokers or the topic: open the circuit, back off, start again from the table
       . TopicFault             one topic only: where rows name their topic, the others go on
     + ClusterFault             the Kubernetes API: try again later
@@ -31,6 +33,14 @@ class Fault(OutboxRelayError):
 
 class SourceFault(Fault):
     """The database cannot be used now."""
+
+
+class ServerChanged(SourceFault):
+    """The database is another server than before, or was restarted: what was learned of its rows may not hold."""
+
+
+class RowsLocked(SourceFault):
+    """Somebody else has locked some of the rows for longer than it is worth to wait."""
 
 
 class TargetFault(Fault):

@@ -11,7 +11,7 @@ import pytest
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.postgres_retention import PostgresRetention
 from outboxrelay.adapters.postgres_schema import script
-from outboxrelay.adapters.postgres_source import PostgresSettler
+from outboxrelay.adapters.postgres_source import PostgresSettler, PostgresSource
 from outboxrelay.api.manifest import RelayManifest, parse_manifest
 from outboxrelay.api.names import Reason
 from outboxrelay.errors import SourceFault
@@ -114,7 +114,8 @@ async def test_a_day_that_nobody_prepared_is_made_at_start(line: RelayLine) -> N
 async def test_without_an_archive_the_relay_refuses_at_once_and_says_what_to_run(line: RelayLine) -> None:
     found = config(line, afterDelivery="Archive")
     manifest = await install(line, found, "table")
-    settler = PostgresSettler(manifest, MappingCredentials({("source", "uri"): line.uri}))
+    credentials = MappingCredentials({("source", "uri"): line.uri})
+    settler = PostgresSettler(manifest, credentials, PostgresSource(manifest, credentials))
     with pytest.raises(SourceFault, match="outboxrelay sql --part schema --part archive") as caught:
         await settler.settle([1])
     assert caught.value.reason == Reason.TABLE_NOT_FOUND

@@ -52,7 +52,7 @@ async def real(mark: bool) -> AsyncIterator[Table]:
     [secret] = references(manifest.spec)
     credentials = MappingCredentials({(secret.name, secret.key): uri})
     source = PostgresSource(manifest, credentials)
-    settler = PostgresSettler(manifest, credentials)
+    settler = PostgresSettler(manifest, credentials, source)
 
     async def insert(rows: list[Row]) -> None:
         await database.executemany(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from outboxrelay.api.names import Reason
 from outboxrelay.decisions.batching import BYTE_BUDGET
 from outboxrelay.decisions.floor import Holder, Snapshot
 from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, ReadRequest, Row, RowId, topic_of
+from outboxrelay.errors import ServerChanged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,6 +41,9 @@ class FakeSource:
         self.fault: SourceFault | None = None
         self.settle_fault: SourceFault | None = None
         self.settled: list[RowId] = []
+        self.server = "the first"
+        """Another name stands for another server, or the same after a restart."""
+        self._known = self.server
         self.holder: Holder | None = None
         self.reads: list[ReadRequest] = []
         self.opened = 0
@@ -66,6 +71,9 @@ class FakeSource:
     async def open(self) -> None:
         """Connect."""
         await self._answer()
+        before, self._known = self._known, self.server
+        if before != self.server:
+            raise ServerChanged(Reason.CONNECT_FAILED, "another server took its place")
         if not self._connected:
             self.opened += 1
         self._connected = True
@@ -91,6 +99,11 @@ class FakeSource:
         await self.open()
         return [self.rows[row_id] for row_id in ids if row_id in self.rows]
 
+    async def still_pending(self, ids: Collection[RowId]) -> frozenset[RowId]:
+        """As RowSource says."""
+        await self.open()
+        return frozenset(row_id for row_id in ids if row_id in self.rows)
+
     async def snapshot(self) -> Snapshot:
         """As RowSource says."""
         await self.open()
@@ -98,7 +111,7 @@ class FakeSource:
 
     async def settle(self, ids: Sequence[RowId]) -> None:
         """As RowSettler says."""
-        await self._answer()
+        await self.open()
         if self.settle_fault:
             raise self.settle_fault
         for row_id in ids:

@@ -130,7 +130,7 @@ async def _look(
     try:
         if link.connection is None or link.connection.is_closed():
             link.connection = await connect(settings, application_name=APPLICATION_NAME, statement_timeout=seconds)
-        shape = await verify(link.connection, reading)
+        shape = (await verify(link.connection, reading)).shape
         return await _count(link.connection, reading.table, shape, exclusions, seconds)
     except BaseException as error:
         fault = translate(error) if isinstance(error, Exception) else None

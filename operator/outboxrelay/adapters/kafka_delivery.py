@@ -95,7 +95,7 @@ class Delivery:
 
         Nearly every row takes this way, so it does nothing that only few of them need.
         """
-        if not self._mapper.plain:
+        if not self._mapper.plain or (rows and isinstance(rows[0][ROW_ID], str)):
             return self._hand_over_mapped(rows)
         produce, topic = self._producer.produce, self._mapper.topic
         slots = self._slots_for(rows)

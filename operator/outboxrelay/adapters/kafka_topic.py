@@ -28,20 +28,36 @@ class TopicLimits:
     partitions: int
 
 
+class _Heard:
+    """The last thing that a client was told of the brokers.
+
+    An object of its own: a client that its own callback refers to is a cycle, which nobody collects for hours where
+    there is little garbage, and with it threads and sockets of every attempt.
+    """
+
+    def __init__(self) -> None:
+        self.error: KafkaError | None = None
+
+    def note(self, error: KafkaError) -> None:
+        """Called by the client."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.error = error
+
+
 class TopicProbe:
     """An admin client and the last thing that it was told of the brokers. Every method blocks for some seconds."""
 
     def __init__(self, config: ClientConfig) -> None:
-        self._last_error: KafkaError | None = None
+        self._heard = _Heard()
         try:
-            options: dict[str, Any] = {**config, "error_cb": self._note}
+            options: dict[str, Any] = {**config, "error_cb": self._heard.note}
             self._admin = AdminClient(options)
         except KafkaException as error:
             raise unusable(error.args[0]) from None
 
     def check(self, topic: str) -> TopicLimits:
         """The topic's limits; raises TopicFault where only it takes no rows now, TargetFault where no topic does."""
-        self._last_error = None
+        self._heard.error = None
         try:
             metadata = self._admin.list_topics(topic, timeout=ASK_SECONDS).topics[topic]
         except KafkaException as error:
@@ -64,7 +80,7 @@ class TopicProbe:
 
     def reach(self) -> None:
         """See that brokers answer; raises TargetFault."""
-        self._last_error = None
+        self._heard.error = None
         try:
             self._admin.list_topics("__consumer_offsets", timeout=ASK_SECONDS)
         except KafkaException as error:
@@ -87,11 +103,7 @@ class TopicProbe:
     def _real_cause(self, error: KafkaError) -> KafkaError:
         """A timeout says nothing; what the connection last ran into does."""
         silent = error.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
-        return self._last_error if silent and self._last_error is not None else error
-
-    def _note(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._last_error = error
+        return self._heard.error if silent and self._heard.error is not None else error
 
 
 class TopicBook:
@@ -145,10 +157,6 @@ class TopicBook:
                     self.look(topic)
                 except TopicFault:
                     continue
-
-    def doubt(self) -> None:
-        """A limit may have been raised since: look at every topic at the next refresh."""
-        self._checked_at = dict.fromkeys(self._checked_at, 0.0)
 
     @property
     def smallest(self) -> int | None:

@@ -20,6 +20,8 @@ from outboxrelay.api.references import SecretKeyReference
 from outboxrelay.api.source import Database
 from outboxrelay.errors import Fault, SourceFault
 
+REFUSES_WRITES = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean"
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectSettings:
@@ -91,16 +93,34 @@ def _from_fields(database: Database, credentials: Credentials, ca: str | None) -
 async def connect(settings: ConnectSettings, *, application_name: str, statement_timeout: float) -> asyncpg.Connection:
     """An open connection whose statements are given up after ``statement_timeout`` s; raises SourceFault.
 
-    Of several hosts the one that accepts writes is taken.
+    Of several hosts the first that accepts writes is taken, whatever is wrong with those before it: one that starts up,
+    is full, or lacks the database is no reason not to ask the next.
     """
-    context = _tls_context(settings)
-    for host, _ in settings.hosts:
-        _check_host(host)
+    context, faults = _tls_context(settings), []
+    for address in settings.hosts:
+        try:
+            connection = await _connect(address, settings, context, application_name, statement_timeout)
+            if len(settings.hosts) == 1 or await _accepts_writes(connection, settings.connect_timeout):
+                return connection
+        except SourceFault as fault:
+            faults.append(fault)
+    raise faults[0] if faults else SourceFault(Reason.READ_ONLY, "none of the hosts accepts writes")
+
+
+async def _connect(
+    address: tuple[str, int],
+    settings: ConnectSettings,
+    context: ssl.SSLContext | None,
+    application_name: str,
+    statement_timeout: float,
+) -> asyncpg.Connection:
+    """One attempt at one host; raises SourceFault."""
+    _check_host(address[0])
     try:
-        async with asyncio.timeout(settings.connect_timeout * len(settings.hosts)):
+        async with asyncio.timeout(settings.connect_timeout):
             return await asyncpg.connect(
-                host=[host for host, _ in settings.hosts],
-                port=[port for _, port in settings.hosts],
+                host=address[0],
+                port=address[1],
                 user=settings.user,
                 # An empty one keeps asyncpg from looking into PGPASSWORD and ~/.pgpass.
                 password=settings.password or "",
@@ -110,14 +130,29 @@ async def connect(settings: ConnectSettings, *, application_name: str, statement
                 timeout=settings.connect_timeout,
                 command_timeout=statement_timeout,
                 statement_cache_size=0,
-                target_session_attrs="read-write" if len(settings.hosts) > 1 else "any",
                 server_settings={"application_name": application_name[:63]},
             )
     except CLIENT_ERRORS as error:
-        fault = translate(error)
-        if fault is None:
-            raise
-        raise fault from None
+        raise _fault_of(error) from None
+
+
+async def _accepts_writes(connection: asyncpg.Connection, seconds: float) -> bool:
+    """Whether it leads to a primary; closed where it does not. Raises SourceFault."""
+    accepts = False
+    try:
+        async with asyncio.timeout(seconds):
+            accepts = not await connection.fetchval(REFUSES_WRITES)
+    except CLIENT_ERRORS as error:
+        raise _fault_of(error) from None
+    finally:
+        if not accepts:
+            connection.terminate()
+    return accepts
+
+
+def _fault_of(error: Exception) -> Exception:
+    """What to raise for ``error``: a fault, or itself where no database caused it."""
+    return translate(error) or error
 
 
 def _check_host(host: str) -> None:

@@ -31,6 +31,8 @@ SETTINGS = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": str(SESSION_SECONDS * 1000),
+    # The idle limit of sessions does not count while a transaction is open.
+    "idle_in_transaction_session_timeout": f"{SESSION_SECONDS}s",
     "synchronous_commit": "off",
     # A statement that waits for a lock keeps the heartbeat waiting, which ends the session.
     "lock_timeout": "2s",

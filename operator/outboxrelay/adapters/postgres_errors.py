@@ -61,6 +61,11 @@ LOST_INTERFACE = ("closed", "terminat", "released")
 """What asyncpg's InterfaceError says of a connection that is gone; any other one is misuse, so a bug."""
 
 
+def lost() -> SourceFault:
+    """The fault of a connection that is gone without an error of its own."""
+    return SourceFault(Reason.CONNECT_FAILED, "the connection to the database was lost")
+
+
 def translate(error: BaseException) -> SourceFault | None:
     """The fault behind ``error``, or None for what no database caused (a bug)."""
     if isinstance(error, SourceFault):
@@ -76,11 +81,10 @@ def translate(error: BaseException) -> SourceFault | None:
     if isinstance(error, asyncpg.InterfaceError):
         if any(words in str(error) for words in UNKNOWN_LOGIN):
             return SourceFault(Reason.AUTHENTICATION_FAILED, _line(error))
-        lost = any(word in str(error) for word in LOST_INTERFACE)
-        return SourceFault(Reason.CONNECT_FAILED, "the connection to the database was lost") if lost else None
+        return lost() if any(word in str(error) for word in LOST_INTERFACE) else None
     if isinstance(error, asyncpg.InternalClientError):
         # asyncpg says so when the server ended an idle connection and a statement follows before it noticed.
-        return SourceFault(Reason.CONNECT_FAILED, "the connection to the database was lost")
+        return lost()
     return _way(error)
 
 
@@ -111,7 +115,7 @@ def _reason(state: str) -> Reason:
 def _way(error: BaseException) -> SourceFault | None:
     """What happens on the way to the server."""
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return SourceFault(Reason.CONNECT_FAILED, "the connection to the database was lost")
+        return lost()
     if isinstance(error, ssl.SSLError):
         return SourceFault(Reason.TLS_FAILED, f"TLS with the database failed: {_tls(error)}")
     if isinstance(error, TimeoutError | asyncio.TimeoutError):

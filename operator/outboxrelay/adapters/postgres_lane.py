@@ -11,8 +11,10 @@ import asyncpg
 
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.postgres_connect import connect, resolve
-from outboxrelay.adapters.postgres_errors import translate
+from outboxrelay.adapters.postgres_errors import lost, translate
+from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database
+from outboxrelay.errors import RowsLocked
 
 CLIENT_MARGIN_SECONDS = 1.0
 """The server gives a statement up first; the client's own limit is for a server that says nothing."""
@@ -32,20 +34,31 @@ class Lane:
         application_name: str,
         begin: str,
         welcome: Welcome | None = None,
+        tells: bool = False,
     ) -> None:
+        """``tells``: a connection that was lost unseen is a fault, because what was learned on it may not hold now."""
         self._database = database
         self._credentials = credentials
         self._name = application_name
         self._timeout = float(database.statement_timeout_seconds)
         self._begin = f"{begin}; SET LOCAL statement_timeout = {database.statement_timeout_seconds * 1000}"
         self._welcome = welcome
+        self._tells = tells
         self._connection: asyncpg.Connection | None = None
         self._holding = False
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a transaction is open, and with it what it locked."""
+        return self._holding and self._connection is not None and not self._connection.is_closed()
 
     async def open(self) -> None:
         """Connect unless connected; raises SourceFault."""
         if self._connection is not None and not self._connection.is_closed():
             return
+        if self._connection is not None and self._tells:
+            await self.close()
+            raise lost()
         settings = resolve(self._database, self._credentials)
         timeout = self._timeout + CLIENT_MARGIN_SECONDS
         connection = await connect(settings, application_name=self._name, statement_timeout=timeout)
@@ -82,7 +95,12 @@ class Lane:
         if not self._holding:
             await connection.execute(self._begin)
         self._holding = True
-        rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        except asyncpg.LockNotAvailableError as error:
+            await connection.execute("ROLLBACK")
+            self._holding = False
+            raise RowsLocked(Reason.TIMEOUT, f"PostgreSQL: {error}") from None
         if end:
             await connection.execute("COMMIT")
             self._holding = False
@@ -91,6 +109,8 @@ class Lane:
     async def _guarded(self, work: Awaitable[T]) -> T:
         try:
             return await work
+        except RowsLocked:
+            raise
         except BaseException as error:
             # In whatever state it is now, cancelled calls included, a new connection is simpler than a repaired one.
             await self.close()

@@ -48,7 +48,7 @@ class PostgresRetention:
 
     async def _welcome(self, connection: asyncpg.Connection) -> None:
         table, columns = self._table, self._table.layout
-        shape = await verify(connection, reading_of(self._manifest.spec))
+        shape = (await verify(connection, reading_of(self._manifest.spec))).shape
         async with connection.transaction():
             found = await connection.fetchrow(sql("describe_outbox"), table.schema_, table.name, columns.id)
         if not found["can_delete"]:

@@ -6,26 +6,33 @@ from typing import Any, cast
 import asyncpg
 
 from outboxrelay.adapters.credentials import Credentials
+from outboxrelay.adapters.postgres_errors import lost
 from outboxrelay.adapters.postgres_lane import Lane
 from outboxrelay.adapters.postgres_statements import LIGHT_BYTES, Statements, sql
 from outboxrelay.adapters.postgres_table import reading_of
 from outboxrelay.adapters.postgres_verify import verify, verify_archive
 from outboxrelay.api.manifest import RelayManifest
+from outboxrelay.api.names import Reason
 from outboxrelay.decisions.floor import Holder, Snapshot
 from outboxrelay.decisions.ranges import ranges, span
 from outboxrelay.decisions.retention import kept_seconds
 from outboxrelay.decisions.rows import PAYLOAD, SIZE, ReadRequest, Row, RowId
+from outboxrelay.errors import ServerChanged
 
 LOWEST_ID = -(2**63)
 BEGIN_READ = "BEGIN READ ONLY"
 # Losing a settle to a crash of the server can only repeat events, which the next start settles again.
-BEGIN_SETTLE = "BEGIN; SET LOCAL synchronous_commit = off"
+BEGIN_SETTLE = "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '300ms'"
+QUEUE_IDLE_SECONDS = 60
+"""Beyond what a delivery may take: after that the server takes the locks from a process that hangs, or is gone."""
 
 
 class _Table:
     """A lane whose connections are verified, and the statements that fit what was found."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials, purpose: str, begin: str) -> None:
+    def __init__(
+        self, manifest: RelayManifest, credentials: Credentials, purpose: str, begin: str, *, tells: bool = False
+    ) -> None:
         spec = manifest.spec
         self._reading = reading_of(spec)
         self._shards = spec.ordering.shards
@@ -34,6 +41,8 @@ class _Table:
         self._keep = kept_seconds(spec.source.table) if archives else None
         self._origin = (manifest.identity.uid,) if archives else ()
         self._statements: Statements | None = None
+        self.server = ""
+        """Which server the connection leads to."""
         self._light = True
         """Whether rows were small so far."""
         self.lane = Lane(
@@ -42,6 +51,7 @@ class _Table:
             application_name=f"outboxrelay {manifest.identity} {purpose}",
             begin=begin,
             welcome=self._welcome,
+            tells=tells,
         )
 
     async def statements(self) -> Statements:
@@ -92,6 +102,12 @@ class _Table:
         fetch = self.lane.hold if hold else self.lane.fetch
         return cast("list[Row]", await fetch(statements.read_rows, list(ids)))
 
+    async def still_pending(self, ids: Collection[RowId]) -> frozenset[RowId]:
+        """Those of ``ids`` that are still pending; raises SourceFault."""
+        statements = await self.statements()
+        rows = await self.lane.fetch(statements.still_pending, list(ids))
+        return frozenset(row["row_id"] for row in rows)
+
     async def settle(self, ids: Sequence[RowId]) -> None:
         """In one statement; raises SourceFault."""
         statements = await self.statements()
@@ -112,7 +128,10 @@ class _Table:
         return _holder(rows[0]) if rows else None
 
     async def _welcome(self, connection: asyncpg.Connection) -> None:
-        shape = await verify(connection, self._reading)
+        shape, server = await verify(connection, self._reading)
+        before, self.server = self.server, server
+        if before and before != server:
+            raise server_changed()
         if self._keep is not None:
             await verify_archive(connection, self._identity, self._keep)
         self._statements = Statements(self._reading, shape, self._shards)
@@ -122,7 +141,12 @@ class PostgresSource:
     """Reads pending rows; satisfies the relay's RowSource."""
 
     def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
-        self._table = _Table(manifest, credentials, "read", BEGIN_READ)
+        self._table = _Table(manifest, credentials, "read", BEGIN_READ, tells=True)
+
+    @property
+    def server(self) -> str:
+        """Which server the rows came from."""
+        return self._table.server
 
     async def open(self) -> None:
         """Connect and verify unless connected; raises SourceFault."""
@@ -135,6 +159,10 @@ class PostgresSource:
     async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
         """Those of ``ids`` that are still pending; raises SourceFault."""
         return await self._table.read_rows(ids)
+
+    async def still_pending(self, ids: Collection[RowId]) -> frozenset[RowId]:
+        """Those of ``ids`` that are still pending; raises SourceFault."""
+        return await self._table.still_pending(ids)
 
     async def snapshot(self) -> Snapshot:
         """Which transactions are open; raises SourceFault."""
@@ -155,11 +183,15 @@ class PostgresSource:
 class PostgresSettler:
     """Deletes, marks or archives delivered rows; satisfies the relay's RowSettler."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+    def __init__(self, manifest: RelayManifest, credentials: Credentials, source: PostgresSource) -> None:
         self._table = _Table(manifest, credentials, "settle", BEGIN_SETTLE)
+        self._source = source
 
     async def settle(self, ids: Sequence[RowId]) -> None:
-        """In one statement; safe to repeat. Raises SourceFault."""
+        """In one statement; safe to repeat. Raises SourceFault; ServerChanged where ``ids`` are another server's."""
+        await self._table.lane.open()
+        if self._table.server != self._source.server:
+            raise server_changed()
         await self._table.settle(ids)
 
     async def close(self) -> None:
@@ -174,7 +206,9 @@ class PostgresQueue:
     """
 
     def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
-        self._table = _Table(manifest, credentials, "read and settle", BEGIN_SETTLE)
+        idle = manifest.spec.target.delivery_timeout_seconds + QUEUE_IDLE_SECONDS
+        begin = f"{BEGIN_SETTLE}; SET LOCAL idle_in_transaction_session_timeout = '{idle}s'"
+        self._table = _Table(manifest, credentials, "read and settle", begin)
 
     async def open(self) -> None:
         """Connect and verify unless connected; raises SourceFault."""
@@ -193,8 +227,16 @@ class PostgresQueue:
         await self.release()
         return await self._table.read_rows(ids, hold=True)
 
+    async def still_pending(self, ids: Collection[RowId]) -> frozenset[RowId]:
+        """Those of ``ids`` that are still pending, whoever has them; raises SourceFault."""
+        await self.release()
+        return await self._table.still_pending(ids)
+
     async def settle(self, ids: Sequence[RowId]) -> None:
         """In the transaction that locked them, which ends with it; raises SourceFault."""
+        if not self._table.lane.is_holding:
+            # Others may have them by now.
+            raise lost()
         await self._table.settle(ids)
 
     async def snapshot(self) -> Snapshot:
@@ -212,6 +254,13 @@ class PostgresQueue:
     async def close(self) -> None:
         """Drop the connection, and with it every lock."""
         await self._table.lane.close()
+
+
+def server_changed() -> ServerChanged:
+    """What was read is of another server than the one that answers now."""
+    return ServerChanged(
+        Reason.CONNECT_FAILED, "the database was restarted, or another server took its place: reading it anew"
+    )
 
 
 def _holder(row: asyncpg.Record) -> Holder:

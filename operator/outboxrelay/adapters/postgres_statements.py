@@ -58,8 +58,10 @@ class Statements:
             "delivered_at": quoted(layout.delivered_at),
             "now": "now()" if shape.delivered_with_zone else "now() AT TIME ZONE 'UTC'",
             "pending": pending + (f" AND {SETTLED}" if reading.settled else ""),
+            "there": pending,
+            "id_text": "::bigint" if shape.numeric_ids else "::text",
             "columns": ", ".join(_columns(reading, shape, self._topic)),
-            "tail": ", headers, topic, partition, extras" if reading.has_tail else "",
+            **_weights(reading),
             "order": order(table, shape),
             "from_floor": f"{self._id} >= $1::bigint" if shape.numeric_ids else "$1::bigint IS NOT NULL",
             "lock": "\n        FOR UPDATE OF t SKIP LOCKED" if reading.locking else "",
@@ -77,6 +79,7 @@ class Statements:
         self.settle_span = settle.format(**self._fields, delivered=between) if spans else None
         """Takes the lowest and the highest id and those between them that are to stay; None: only lists are taken."""
         self.read_rows = sql("read_rows").format(**self._fields)
+        self.still_pending = sql("still_pending").format(**self._fields)
 
     @property
     def numeric_ids(self) -> bool:
@@ -159,6 +162,24 @@ def _columns(reading: Reading, shape: TableShape, topic: str) -> list[str]:
     if reading.has_tail:
         fields |= tail
     return [f"{expression} AS {name}" for name, expression in fields.items()]
+
+
+def _weights(reading: Reading) -> dict[str, str]:
+    """How much a row weighs beside its payload, and its tail as far as that is bounded."""
+    if not reading.has_tail:
+        return {"weight": "0", "size": "octet_length(payload)", "tail_whole": "", "tail_light": ""}
+    weight = "(coalesce(octet_length(headers), 0) + coalesce(octet_length(array_to_string(extras, '')), 0))"
+    # A size beside no payload says that the row was not read, so a row that has none has no size, unless its headers
+    # are what was not read.
+    size = f"CASE WHEN payload IS NULL AND {weight} <= {LIGHT_BYTES} THEN NULL"
+    size += f" ELSE coalesce(octet_length(payload), 0) + {weight} END"
+
+    def tail(most: int) -> str:
+        within = f"CASE WHEN {weight} <= {most} THEN {{0}} END AS {{0}}"
+        return f", {within.format('headers')}, topic, partition, {within.format('extras')}"
+
+    whole, light = tail(MAX_PAYLOAD_BYTES), tail(LIGHT_BYTES)
+    return {"weight": weight, "size": size, "tail_whole": whole, "tail_light": light}
 
 
 def _extras(reading: Reading) -> str:

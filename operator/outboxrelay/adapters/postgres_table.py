@@ -73,6 +73,9 @@ def check_server(major: int, described: Mapping[str, Any]) -> None:
     if major < OLDEST_SERVER:
         message = f"PostgreSQL {major} is not supported: the relay needs {OLDEST_SERVER} or newer"
         raise SourceFault(Reason.UNSUPPORTED_SERVER, message)
+    if described["encoding"] == "SQL_ASCII":
+        message = "the database's encoding is SQL_ASCII, so a text may hold anything: the relay needs UTF8 or another"
+        raise SourceFault(Reason.UNSUPPORTED_SERVER, message)
     if described["recovering"]:
         raise SourceFault(Reason.READ_ONLY, "the server is a standby (in recovery); connect to the primary")
     if described["read_only"]:

@@ -1,5 +1,7 @@
 """One question: is this a primary with the table that the spec describes? The operator's probe asks it too."""
 
+from typing import NamedTuple
+
 import asyncpg
 
 from outboxrelay.adapters.postgres_statements import sql
@@ -14,8 +16,16 @@ NO_ARCHIVE = (
 )
 
 
-async def verify(connection: asyncpg.Connection, reading: Reading) -> TableShape:
-    """The table's shape; raises SourceFault that says what does not fit, and errors of the database as they are."""
+class Verified(NamedTuple):
+    """What a connection leads to."""
+
+    shape: TableShape
+    server: str
+    """When it was started: another one, or the same after a restart, says another time."""
+
+
+async def verify(connection: asyncpg.Connection, reading: Reading) -> Verified:
+    """The server and the table; raises SourceFault that says what does not fit, and the database's own errors."""
     table = reading.table
     async with connection.transaction():
         server = await connection.fetchrow(sql("describe_server"))
@@ -24,7 +34,7 @@ async def verify(connection: asyncpg.Connection, reading: Reading) -> TableShape
         if not found:
             similar = await connection.fetch(sql("similar_tables"), table.name)
             raise table_not_found(table, [row["name"] for row in similar])
-    return check_table(reading, {row["name"]: row for row in found}, server["role"])
+    return Verified(check_table(reading, {row["name"]: row for row in found}, server["role"]), server["started"])
 
 
 async def verify_archive(connection: asyncpg.Connection, identity: RelayIdentity, keep: float) -> None:

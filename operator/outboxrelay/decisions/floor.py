@@ -81,8 +81,9 @@ def after_read(floor: Floor, lowest: int | None, highest: int | None, begun: flo
     seen = max((value for value in (floor.highest, highest) if value is not None), default=None)
     low = lowest if lowest is not None else (None if seen is None else seen + 1)
     if lowest is not None and floor.value is not None and lowest < floor.value:
-        # Something appeared below it: what the gates rest on does not hold here. Learn anew.
-        return Floor(highest=seen)
+        # Something appeared below it: what the gates rest on does not hold here. Learn anew, the highest id included,
+        # because a sequence that began again stays far below it.
+        return Floor(highest=highest)
     candidate, value = floor.candidate, floor.value
     if candidate is not None and candidate.clear and low is not None:
         value = max(min(candidate.low, low), value if value is not None else min(candidate.low, low))

@@ -85,7 +85,7 @@ class Mapper:
 
     def _check_null(self, size: int | None) -> None:
         if size is not None:
-            raise TooLarge(f"the payload has {size} bytes; the relay reads up to {MAX_PAYLOAD_BYTES}")
+            raise TooLarge(f"payload and headers have {size} bytes; the relay reads up to {MAX_PAYLOAD_BYTES}")
         if not self._tombstones:
             raise Unmappable("the payload is NULL; set spec.target.nullPayload to Tombstone if that is meant to delete")
 

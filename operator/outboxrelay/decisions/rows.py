@@ -26,7 +26,8 @@ Row = NarrowRow | WideRow
 """A tuple, because there are many, and without the tail where a spec needs none of it:
 
 0 row id, 1 event id, 2 key, 3 type, 4 payload, 5 time in ms since 1970,
-6 size of the payload in bytes (None: the payload is NULL; a size without a payload: larger than MAX_PAYLOAD_BYTES);
+6 size of payload and headers in bytes (None: the payload is NULL; a size without a payload: more than
+MAX_PAYLOAD_BYTES, so they were not read);
 the tail: 7 headers (a JSON object), 8 topic (None: the same for all rows), 9 partition (None: by the key),
 10 values of the traceparent column and of target.headers' columns (None: none are configured).
 """

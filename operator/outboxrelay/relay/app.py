@@ -64,8 +64,8 @@ class _Relay:
         if spec.ordering.mode == "None":
             self.source = self.settler = PostgresQueue(manifest, credentials)
         else:
-            self.source = PostgresSource(manifest, credentials)
-            self.settler = PostgresSettler(manifest, credentials)
+            self.source = source = PostgresSource(manifest, credentials)
+            self.settler = PostgresSettler(manifest, credentials, source)
         self.publisher = KafkaPublisher(spec, Mapper(spec), credentials)
         self.retention = PostgresRetention(manifest, credentials)
         outside = Outside(

@@ -61,12 +61,13 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
         policy=spec.poison, store=outside.store, held=held, publisher=publisher, metrics=metrics, clock=clock
     )
     rest = Rest(outside.doorbell, ownership, spec.source.read, clock)
+    settler = Settler(outside.settler, clock)
     pump = Pump(
         PumpParts(
             source=source,
             publisher=publisher,
             circuit=circuit,
-            settler=Settler(outside.settler),
+            settler=settler,
             ownership=ownership,
             held=held,
             lanes=lanes,
@@ -94,6 +95,7 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
         careful=careful,
         poison=poison,
         rest=rest,
+        settler=settler,
         store=outside.store,
     )
     return RelayProcess(
@@ -114,6 +116,7 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
             poison=poison,
             flow=flow,
             rest=rest,
+            settler=settler,
             housekeeper=Housekeeper(outside.retention, spec.source.table, ownership, clock),
             progress=progress,
             metrics=metrics,

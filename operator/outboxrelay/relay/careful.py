@@ -30,8 +30,15 @@ class Careful:
 
     @property
     def active(self) -> bool:
-        """Whether attempts are to be written down."""
-        return self._left > 0 or bool(self._suspects)
+        """Whether attempts are to be written down of every row."""
+        return self._left > 0
+
+    def concerns(self, rows: Sequence[Row]) -> bool:
+        """Whether attempts are to be written down of ``rows``: of any, or of one under suspicion.
+
+        Rows under suspicion may be others' to send, or gone: as long as none of them comes up all goes at full speed.
+        """
+        return self.active or (bool(self._suspects) and any(row[ROW_ID] in self._suspects for row in rows))
 
     @property
     def most_rows(self) -> int | None:

@@ -1,4 +1,8 @@
-"""Rows that cannot be sent. Each holds its key: later rows of the key wait, everything else flows."""
+"""Rows that cannot be sent. Each holds its key: later rows of the key wait, everything else flows.
+
+One row of a key at most is held, the first one: what is behind it, refused or not, is looked at again in its turn. Were
+two held, the second would be tried as soon as the first is gone, ahead of the rows between them.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +14,8 @@ from outboxrelay.decisions.outcomes import Refusal
 from outboxrelay.decisions.poison import is_full
 from outboxrelay.decisions.rows import EVENT_ID, KEY, ROW_ID, Row, RowId
 
+LOOK_SECONDS = 60.0
+"""Whoever moves a held row aside by hand waits no longer than this for its key to go on."""
 SHOWN_ROWS = 20
 SHOWN_CHARACTERS = 200
 RETRIED_AT_ONCE = 100
@@ -24,6 +30,7 @@ class _Entry:
     since: datetime
     attempts: int
     retry_at: float
+    look_at: float
 
 
 class HeldKeys:
@@ -71,21 +78,25 @@ class HeldKeys:
         return row[ROW_ID] in self._entries if key is None else key in self._by_key
 
     def hold(self, rows: Iterable[Row], refusals: Iterable[Refusal], now: float, when: datetime) -> list[HeldRow]:
-        """Hold the refused ones of ``rows``; returns those that were not held before."""
+        """Hold the refused ones of ``rows``, which are in the order of delivery; returns those not held before."""
         by_id = {refusal.row_id: refusal for refusal in refusals}
         new = []
         for row in rows:
             refusal = by_id.get(row[ROW_ID])
-            if refusal is None:
+            if refusal is None or not self._takes_its_key(row):
                 continue
             entry = self._entries.get(refusal.row_id)
             if entry is None:
-                entry = _Entry(row[ROW_ID], row[KEY], row[EVENT_ID], refusal, when, 0, now)
+                entry = _Entry(row[ROW_ID], row[KEY], row[EVENT_ID], refusal, when, 0, now, now + LOOK_SECONDS)
                 self._add(entry)
                 new.append(entry)
             entry.refusal, entry.attempts = refusal, entry.attempts + 1
             entry.retry_at = now + self._delay(entry.attempts)
         return [_shown(entry) for entry in new]
+
+    def is_held(self, row_id: RowId) -> bool:
+        """Whether it is this very row that something waits for."""
+        return row_id in self._entries
 
     def attempts(self, row_id: RowId) -> int:
         """Attempts by this process."""
@@ -103,6 +114,20 @@ class HeldKeys:
         """Rows to try again, a few at a time."""
         found = [entry.row_id for entry in self._entries.values() if entry.retry_at <= now]
         return found[:RETRIED_AT_ONCE]
+
+    def wait_again(self, row_ids: Iterable[RowId], until: float) -> None:
+        """These were due, and nothing came of it that was their own doing."""
+        for row_id in row_ids:
+            entry = self._entries.get(row_id)
+            if entry is not None:
+                entry.retry_at = max(entry.retry_at, until)
+
+    def unseen(self, now: float) -> list[RowId]:
+        """Rows that nobody looked for in a while, a few at a time: they may be gone. Each is told once a minute."""
+        found = [entry for entry in self._entries.values() if entry.look_at <= now][:RETRIED_AT_ONCE]
+        for entry in found:
+            entry.look_at = now + LOOK_SECONDS
+        return [entry.row_id for entry in found]
 
     def release(self, row_ids: Iterable[RowId]) -> None:
         """These rows are delivered or gone: their keys go on."""
@@ -125,12 +150,33 @@ class HeldKeys:
         oldest = sorted(self._entries.values(), key=lambda entry: entry.since)[:SHOWN_ROWS]
         return Held(keys=len(self._entries), overtaken_rows=self.overtaken, rows=[_shown(entry) for entry in oldest])
 
+    def _takes_its_key(self, row: Row) -> bool:
+        """Whether ``row`` is the one that its key is to wait for; a row behind it that was held before gives way."""
+        row_id, key = row[ROW_ID], row[KEY]
+        known = self._entries.get(row_id)
+        if known is not None and known.key != key:
+            # Somebody changed its key while it was held.
+            self.release([row_id])
+        first = self._first(key)
+        if first is None or first == row_id:
+            return True
+        if isinstance(first, int) and isinstance(row_id, int) and row_id < first:
+            self.release([first])
+            return True
+        self.release([row_id])
+        return False
+
+    def _first(self, key: str | None) -> RowId | None:
+        if self._strict:
+            return next(iter(self._entries), None)
+        return None if key is None else self._by_key.get(key)
+
     def _add(self, entry: _Entry) -> None:
         self._entries[entry.row_id] = entry
         if entry.key is None:
             self._without_key.add(entry.row_id)
         else:
-            self._by_key.setdefault(entry.key, entry.row_id)
+            self._by_key[entry.key] = entry.row_id
 
 
 def _shown(entry: _Entry) -> HeldRow:

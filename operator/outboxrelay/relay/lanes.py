@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 PROBED_AT_ONCE = 5
 """A look at a topic takes up to some seconds where brokers are slow; other rows wait for it."""
 SHOWN = 20
+MOST = 1000
+"""Topics in memory and in the read's predicate; beyond it the relay stops reading rather than grow."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,11 @@ class TopicLanes:
         return list(self._lanes)
 
     @property
+    def is_full(self) -> bool:
+        """Whether so many topics take nothing that something else must be wrong."""
+        return len(self._lanes) >= MOST
+
+    @property
     def is_due(self) -> bool:
         """Whether a topic is to be looked at."""
         now = self._clock.monotonic()
@@ -71,7 +78,9 @@ class TopicLanes:
     async def probe(self) -> bool:
         """Look at topics that are due; whether any takes rows again."""
         now = self._clock.monotonic()
-        due = [topic for topic, lane in self._lanes.items() if lane.due <= now][:PROBED_AT_ONCE]
+        # The one that waits the longest comes first, or those at the end would never have their turn.
+        waiting = sorted((lane.due, topic) for topic, lane in self._lanes.items() if lane.due <= now)
+        due = [topic for _, topic in waiting[:PROBED_AT_ONCE]]
         freed = False
         for topic in due:
             fault = await self._publisher.check_topic(topic)

@@ -69,7 +69,7 @@ class PoisonRows:
             log.error(
                 "row_held", row_id=entry.row_id, event_id=entry.event_id, reason=entry.reason, message=entry.message
             )
-        self._noted.update((row[ROW_ID], (row, by_id[row[ROW_ID]])) for row in rows)
+        self._noted.update((row[ROW_ID], (row, by_id[row[ROW_ID]])) for row in rows if self._held.is_held(row[ROW_ID]))
 
     def over(self, ids: Iterable[RowId]) -> None:
         """These rows are delivered or gone: nothing needs to be remembered of them."""

@@ -38,6 +38,9 @@ class RowSource(Protocol):
     async def read_rows(self, ids: Collection[RowId]) -> list[Row]:
         """Those of ``ids`` that are still pending, in the order of their ids."""
 
+    async def still_pending(self, ids: Collection[RowId]) -> frozenset[RowId]:
+        """Those of ``ids`` that are still pending; their contents stay in the database."""
+
     async def snapshot(self) -> Snapshot:
         """Which transactions are open."""
 
@@ -55,7 +58,8 @@ class RowSettler(Protocol):
     """Deletes or marks what was delivered, on a connection of its own."""
 
     async def settle(self, ids: Sequence[RowId]) -> None:
-        """In one statement; safe to repeat. Raises SourceFault."""
+        """In one statement; safe to repeat. Raises SourceFault; ServerChanged where the ids may name other rows
+        now, RowsLocked where somebody else has locked some of them: none is settled then."""
 
     async def close(self) -> None:
         """Give the connection up; the next ``settle`` makes a new one."""

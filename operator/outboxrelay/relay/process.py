@@ -29,6 +29,7 @@ from outboxrelay.relay.reader import Reader
 from outboxrelay.relay.rest import Rest
 from outboxrelay.relay.retention import Housekeeper
 from outboxrelay.relay.session import Session
+from outboxrelay.relay.settler import Settler
 from outboxrelay.relay.waiting import wait_for
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,7 @@ class Parts:
     poison: PoisonRows
     flow: Flow
     rest: Rest
+    settler: Settler
     housekeeper: Housekeeper
     progress: Progress
     metrics: Metrics
@@ -153,7 +155,7 @@ class RelayProcess:
             quarantine=parts.poison.report(),
             holder=None if holder is None else _told(holder),
             limitations=self._limitations(),
-            notices=parts.publisher.notices(),
+            notices=[*parts.publisher.notices(), *parts.settler.notices()],
         )
 
     def _limitations(self) -> list[str]:

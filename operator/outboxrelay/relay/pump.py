@@ -15,8 +15,8 @@ from outboxrelay.api.names import Reason
 from outboxrelay.api.policy import Ordering
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refused
 from outboxrelay.decisions.retries import BackoffPolicy, backoff
-from outboxrelay.decisions.rows import RowId, topic_of
-from outboxrelay.errors import SourceFault
+from outboxrelay.decisions.rows import ROW_ID, RowId, topic_of
+from outboxrelay.errors import ServerChanged, SourceFault
 from outboxrelay.relay.batch import Batch, ids_of, size_of
 from outboxrelay.relay.beats import Beats
 from outboxrelay.relay.careful import Careful
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 1.0
 """Between looks at what may be done while nothing may be read."""
+AGAIN_SECONDS = 5.0
+"""Until a held row that was due and could not be tried is tried again: its topic takes nothing, or no broker does."""
 ABORT_SECONDS = 15.0
 """For a publisher's thread to end after abort(); past it the thread is stuck, which is a bug."""
 
@@ -95,6 +97,8 @@ class Pump:
         self._stop = parts.stop
         self._publishing: tuple[Batch, asyncio.Task[Outcome]] | None = None
         self._settling: list[int] = []
+        self._shards: frozenset[int] = frozenset()
+        """What was owned at the step before."""
         self._left_behind = False
         """Whether the last batch left rows in the table that nothing holds: what was read behind them must wait."""
         self._failures = 0
@@ -129,6 +133,7 @@ class Pump:
             await self._arrive()
             await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
             return
+        await self._follow_shards()
         await self._careful.look()
         await self._see_to_poison()
         await self._retry_held()
@@ -136,6 +141,11 @@ class Pump:
         if self._held.is_full:
             await self._complete()
             raise SourceFault(Reason.NO_PROGRESS, f"{len(self._held)} keys are held: too many to go on; see /state")
+        if self._lanes.is_full:
+            await self._complete()
+            raise SourceFault(
+                Reason.NO_PROGRESS, f"{len(self._lanes)} topics take no rows: too many to go on; see /state"
+            )
         if self._held.blocks_all:
             await self._arrive()
             await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
@@ -149,12 +159,24 @@ class Pump:
             raise
         if not admitted:
             self._forget(batch)
+            if self._locking:
+                await self._source.release()
             return
-        await self._send(batch)
-        if not batch.full or self._careful.active or self._locking:
+        if await self._send(batch) or not batch.full or self._locking:
             await self._arrive()
         if not batch.full:
             await self._rest.after(found, batch.full, self._reader.begun, self._beat)
+
+    async def _follow_shards(self) -> None:
+        """Forget the held rows of shards that moved: whoever owns them now sees to them."""
+        owned = self._ownership.owned
+        if self._shards - owned:
+            await self._arrive()
+            self._held.forget()
+            # The rows that stay ours were left out of reads, so the floor may be above them.
+            self._reader.forget()
+            self._progress.held(0, 0, len(self._lanes))
+        self._shards = owned
 
     async def _admit(self, batch: Batch) -> bool:
         """Whether ``batch`` may be sent, after the one before it is done and the rate allows it."""
@@ -176,11 +198,15 @@ class Pump:
     async def _read(self) -> Batch:
         """The next rows, while the batch before the one on its way is settled; raises SourceFault."""
         begun = self._clock.monotonic()
-        in_flight = [*self._settler.waiting, *(self._publishing[0].ids if self._publishing else [])]
+        in_flight = [*self._settler.unsettled, *(self._publishing[0].ids if self._publishing else [])]
         bounds = [most for most in (self._flow.most_rows(), self._careful.most_rows) if most is not None]
+        if self._locking:
+            # One connection has the locks, and it takes one statement at a time.
+            await self._settle()
         reading = asyncio.create_task(self._reader.read(in_flight, min(bounds, default=None)), name="read")
         try:
-            await self._settle()
+            if not self._locking:
+                await self._settle()
             batch = await reading
         except BaseException:
             reading.cancel()
@@ -191,8 +217,11 @@ class Pump:
         self._progress.read(self._clock.monotonic() - begun, len(batch.rows), len(in_flight))
         return batch
 
-    async def _send(self, batch: Batch) -> None:
-        """Begin to publish; rows whose key or topic was held since they were read stay in the table."""
+    async def _send(self, batch: Batch) -> bool:
+        """Begin to publish; rows whose key or topic was held since they were read stay in the table.
+
+        Whether the batch is under suspicion: it must arrive before anything else is sent.
+        """
         rows, condemned = self._careful.sift(batch.rows)
         if condemned:
             self._poison.note(batch.rows, condemned)
@@ -203,14 +232,16 @@ class Pump:
             batch.rows, batch.ids, batch.size = rows, ids_of(rows), size_of(rows)
         if not rows:
             self._forget(batch)
-            return
-        if self._careful.active:
+            return False
+        suspicious = self._careful.concerns(rows)
+        if suspicious:
             try:
                 await self._careful.start(rows)
             except BaseException:
                 self._forget(batch)
                 raise
         self._publish(batch)
+        return suspicious
 
     def _publish(self, batch: Batch) -> None:
         self._progress.begin(len(batch.rows))
@@ -308,25 +339,34 @@ class Pump:
 
     async def _retry_held(self) -> None:
         """Try rows again that were held for a while, each alone with what it needs: it may have been mended."""
-        due = self._held.due(self._clock.monotonic())
+        now = self._clock.monotonic()
+        if unseen := self._held.unseen(now):
+            await self._arrive()
+            there = await self._source.still_pending(unseen)
+            self._release(row_id for row_id in unseen if row_id not in there)
+        due = self._held.due(now)
         if not due or self._circuit.state == "Open":
             return
-        await self._complete()
+        await self._arrive()
+        self._held.wait_again(due, now + AGAIN_SECONDS)
         ticket = self._ownership.begin()
         try:
-            rows = await self._source.read_rows(due)
+            found = await self._source.read_rows(due)
         except BaseException:
             self._ownership.end(ticket)
             raise
+        rows = [row for row in found if topic_of(row) not in self._lanes]
         batch = Batch(rows, ids_of(rows), ticket, full=True, size=size_of(rows))
         if not self._may_send():
             self._forget(batch)
             return
-        still: set[RowId] = set()
+        still = {row[ROW_ID] for row in found}
         if rows:
             self._publish(batch)
             await self._complete()
-            still = set(batch.ids).difference(self._settler.waiting)
+            still.difference_update(self._settler.waiting)
+            # Nothing was read behind these rows.
+            self._left_behind = False
         else:
             self._forget(batch)
         self._release(row_id for row_id in due if row_id not in still)
@@ -372,6 +412,8 @@ class Pump:
             log.debug("unremembered")
         await self._source.close()
         await self._settler.close()
+        if isinstance(fault, ServerChanged):
+            self._settler.forget()
         self._reader.forget()
         await wait_for(self._stop, wait, self._beat)
 

@@ -14,6 +14,7 @@ from outboxrelay.relay.ports import PoisonStore
 from outboxrelay.relay.pump import Pump
 from outboxrelay.relay.reader import Reader
 from outboxrelay.relay.rest import Rest
+from outboxrelay.relay.settler import Settler
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ class Session:
         careful: Careful,
         poison: PoisonRows,
         rest: Rest,
+        settler: Settler,
         store: PoisonStore,
     ) -> None:
         self._membership = membership
@@ -44,6 +46,7 @@ class Session:
         self._careful = careful
         self._poison = poison
         self._rest = rest
+        self._settler = settler
         self._store = store
 
     async def run(self) -> None:
@@ -58,7 +61,7 @@ class Session:
             await self._store.leave(member)
         finally:
             await self._membership.leave()
-            for part in (self._held, self._lanes, self._careful, self._poison, self._reader):
+            for part in (self._held, self._lanes, self._careful, self._poison, self._reader, self._settler):
                 part.forget()
 
     async def _together(self) -> None:

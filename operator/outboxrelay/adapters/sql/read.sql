@@ -1,10 +1,11 @@
--- Pending rows in the order of delivery: $2 at most, and none behind the one that fills {budget} bytes of payload.
--- {{filters}} are exclusions with their own parameters from $3 on. The window goes along the order of the inner query;
--- a payload of more than {largest} bytes stays in the database.
-SELECT row_id, event_id, key, type, CASE WHEN size <= {largest} THEN payload END, ms, size{tail}
+-- Pending rows in the order of delivery: $2 at most, and none behind the one that fills {budget} bytes of payload and
+-- headers. {{filters}} are exclusions with their own parameters from $3 on. The window goes along the order of the inner
+-- query; payload and headers of more than {largest} bytes stay in the database.
+SELECT row_id, event_id, key, type, CASE WHEN size <= {largest} THEN payload END, ms, size{tail_whole}
 FROM (
-    SELECT *, octet_length(payload) AS size,
-           sum(octet_length(payload)) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    SELECT *, {size} AS size,
+           sum(coalesce(octet_length(payload), 0) + {weight}) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+               AS before
     FROM (
         SELECT {columns}
         FROM {table} t

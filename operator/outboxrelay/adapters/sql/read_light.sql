@@ -1,7 +1,6 @@
--- As read, for tables of small rows: a payload of more than {light} bytes stays in the database, which bounds what comes
--- without summing up sizes.
-SELECT row_id, event_id, key, type, CASE WHEN octet_length(payload) <= {light} THEN payload END, ms,
-       octet_length(payload){tail}
+-- As read, for tables of small rows: payload and headers of more than {light} bytes stay in the database, which bounds what
+-- comes without summing up sizes.
+SELECT row_id, event_id, key, type, CASE WHEN {size} <= {light} THEN payload END, ms, {size}{tail_light}
 FROM (
     SELECT {columns}
     FROM {table} t
