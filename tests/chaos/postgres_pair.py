@@ -181,8 +181,8 @@ class Pair:
         A primary that crashed and came back shows commits that its standby may not have yet: as a tool for high
         availability would, nobody promotes it before it has caught up.
         """
-        behind = "pg_current_wal_flush_lsn() <= flush_lsn AND sync_state = 'sync'"
-        self._until(f"SELECT count(*) FROM pg_stat_replication WHERE {behind}", "the standby does not catch up")
+        level = "pg_current_wal_flush_lsn() <= replay_lsn AND sync_state = 'sync'"
+        self._until(f"SELECT count(*) FROM pg_stat_replication WHERE {level}", "the standby does not catch up")
 
     def fail_over(self) -> None:
         """The primary dies, and its standby takes its place; there is no standby until ``join``."""

@@ -68,6 +68,8 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self.pair.primary.sql, f"CREATE DATABASE {self.name}")
+        # The oracle asks both servers which one takes writes, and must find the database on each.
+        await asyncio.to_thread(self.pair.agree)
         await self._create_topics()
         await self._stack.enter_async_context(self.oracle)
         await self.oracle.writer.create_table()
