@@ -22,7 +22,7 @@ class InvalidInput(OutboxRelayError):
 
 
 class CannotRun(OutboxRelayError):
-    """What was asked for is right, and cannot be done here and now: a port that is taken, a cluster that is not there."""
+    """What was asked for is right, and cannot be done now: a port that is taken, a cluster that is not there."""
 
 
 class Fault(OutboxRelayError):
