@@ -54,6 +54,8 @@ def start(
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            # What a shell gave to this process (a lock on a file, a pipe) is not the server's to keep.
+            *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
         ],
         setsid=True,
         setsigmask=(),
@@ -62,6 +64,19 @@ def start(
     record = {"pid": pid, "start": _start_time(pid), "boot": boot()}
     paths.write(paths.PROCESSES / f"{name}.json", json.dumps(record))
     return pid
+
+
+def _inherited() -> list[int]:
+    """Descriptors that a program would inherit, but for the standard ones."""
+    found = [int(number) for number in os.listdir("/proc/self/fd")]
+    return [number for number in found if number > 2 and _is_inheritable(number)]
+
+
+def _is_inheritable(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False
 
 
 def wait_ready(name: str, ready: Callable[[], bool], seconds: float) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,6 @@ from tests.cluster.progress import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +81,12 @@ def test_a_program_that_ends_at_once_is_told_with_its_last_words() -> None:
     processes.start("fails", ["sh", "-c", "echo no such thing; exit 1"])
     with pytest.raises(ClusterError, match=r"(?s)fails ended.*no such thing"):
         processes.wait_ready("fails", lambda: False, 5)
+
+
+def test_a_program_keeps_nothing_open_that_was_open_here(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        pid = processes.start("waits", ["sleep", "60"])
+        assert wait_until(lambda: os.readlink(f"/proc/{pid}/exe").endswith("sleep"), 5)
+        opened = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    assert str(tmp_path / "lock") not in opened
