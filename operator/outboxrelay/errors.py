@@ -2,6 +2,7 @@
 
 * OutboxRelayError
   x InvalidInput               what somebody wrote is wrong: spec, file, flag, environment (exit code 2)
+  x CannotRun                  the machine or the cluster does not let it do what was asked (exit code 1)
   x Fault                      something outside is wrong; carries a Reason for conditions and reports
     + SourceFault              the database: back off, verify again
       . ServerChanged          it is another server now, or was restarted: forget what is known of its rows
@@ -20,6 +21,10 @@ class OutboxRelayError(Exception):
 
 class InvalidInput(OutboxRelayError):
     """What somebody wrote cannot be used; the text names the place."""
+
+
+class CannotRun(OutboxRelayError):
+    """What was asked for is right, and cannot be done now: a port that is taken, a cluster that is not there."""
 
 
 class Fault(OutboxRelayError):

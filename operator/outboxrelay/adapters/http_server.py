@@ -1,5 +1,7 @@
 """The HTTP server of both processes: a few GET paths, answered from memory, bounded in every way."""
 
+import errno
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from outboxrelay.errors import InvalidInput
+from outboxrelay.errors import CannotRun
 
 CLOSE_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 30.0
@@ -47,7 +49,10 @@ async def serve(routes: Mapping[str, Route], port: int, host: str = "127.0.0.1")
         try:
             await web.TCPSite(runner, host, port, backlog=64).start()
         except OSError as error:
-            raise InvalidInput(f"cannot listen on {host}:{port}: {error.strerror}") from None
+            said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            hint = "give another --port, or end what listens there" if error.errno == errno.EADDRINUSE else ""
+            message = f"cannot listen on {host}:{port}: {said}; {hint or 'check --host and --port'}"
+            raise CannotRun(message) from None
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

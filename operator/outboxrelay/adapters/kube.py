@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
-from outboxrelay.errors import ClusterFault, InvalidInput
+from outboxrelay.errors import CannotRun, ClusterFault
 
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 10.0
@@ -106,9 +107,11 @@ async def open_client() -> AsyncIterator[KubeClient]:
             load_incluster_config(client_configuration=configuration)
         else:
             await load_kube_config(client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError) as error:
-        line = " ".join(str(error).split())
-        raise InvalidInput(f"cannot find the cluster, neither by a service account nor by KUBECONFIG: {line}") from None
+    except (ConfigException, OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        # What is no kubeconfig at all, the loader stumbles over anywhere.
+        said = str(error) if isinstance(error, ConfigException | OSError) else "KUBECONFIG names no kubeconfig file"
+        message = "run in a pod with a service account, or set KUBECONFIG to a file with a current context"
+        raise CannotRun(f"cannot find the cluster: {' '.join(said.split())}; {message}") from None
     api = ApiClient(configuration)
     api.user_agent = "outboxrelay-controller"
     try:

@@ -18,7 +18,8 @@ FROM outboxrelay.quarantine WHERE {where} ORDER BY id LIMIT {limit}
 """
 HELD = """
 SELECT relay_name, row_id, event_id, key, reason, message, finished AS attempts, first_at, last_at
-FROM outboxrelay.attempts WHERE reason IS NOT NULL AND ($1::text IS NULL OR relay_name = $1) ORDER BY first_at LIMIT $2
+FROM outboxrelay.attempts WHERE reason IS NOT NULL AND ($1::text IS NULL OR relay_name = $1)
+     AND ($2::text IS NULL OR key = $2) AND ($3::text IS NULL OR reason = $3) ORDER BY first_at LIMIT $4
 """
 CHOOSE = """
 SELECT id, source_table, "row" FROM outboxrelay.quarantine WHERE {where} ORDER BY id FOR UPDATE
@@ -94,9 +95,10 @@ class Quarantine:
         where, values = wanted.conditions()
         return [dict(row) for row in await self._connection.fetch(LIST.format(where=where, limit=limit), *values)]
 
-    async def held(self, relay: str | None, limit: int) -> list[dict[str, Any]]:
-        """Rows that are still in their table and hold their key."""
-        return [dict(row) for row in await self._connection.fetch(HELD, relay, limit)]
+    async def held(self, wanted: Filter, limit: int) -> list[dict[str, Any]]:
+        """Rows that are still in their table and hold their key, of a relay, a key, for a reason."""
+        rows = await self._connection.fetch(HELD, wanted.relay, wanted.key, wanted.reason, limit)
+        return [dict(row) for row in rows]
 
     async def show(self, row_id: int) -> dict[str, Any] | None:
         """One row, whole."""

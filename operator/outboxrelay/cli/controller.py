@@ -4,44 +4,62 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import click
 
 from outboxrelay.cli import cli
+from outboxrelay.cli.options import Number, Seconds
 from outboxrelay.errors import InvalidInput
 from outboxrelay.settings import ControllerSettings
 from outboxrelay.telemetry import LEVELS, configure_logging
 
-CONTROLLER_PREFIX = "OUTBOXRELAY_CONTROLLER_"
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
+EPILOG = """\b
+Examples:
+  outboxrelay controller --relay-image registry.example/outboxrelay:0.1.0 \\
+      --lease-namespace outboxrelay-system
+  OUTBOXRELAY_CONTROLLER_NAMESPACE=shop,billing outboxrelay controller \\
+      --relay-image registry.example/outboxrelay:0.1.0 --log-level debug
 
-@cli.command("controller")
-@click.option("--relay-image", required=True, help="Image of relay pods whose OutboxRelay names none.")
+\b
+The Helm chart runs it. Logs are JSON, a line each, on standard error.
+Exit codes: 0 after SIGTERM; 1 no cluster, a port that is taken, or it had
+  to start anew; 2 an option or variable is wrong.
+"""
+
+
+@cli.command("controller", short_help="Look after OutboxRelays: the operator.", epilog=EPILOG)
+@click.option("--relay-image", metavar="IMAGE", required=True, help="Image of relay pods whose OutboxRelay names none.")
 @click.option(
     "--namespace",
     "namespaces",
+    metavar="NAME",
     multiple=True,
-    envvar=f"{CONTROLLER_PREFIX}NAMESPACE",
+    envvar="OUTBOXRELAY_CONTROLLER_NAMESPACE",
     help="Namespace to look after; repeatable, or names joined by commas. Default: the whole cluster.",
 )
-@click.option("--lease-namespace", help="Namespace of the Lease. Default: POD_NAMESPACE.")
-@click.option("--lease-name", default="outbox-relay-operator", show_default=True, help="Name of the Lease.")
-@click.option("--identity", help="Who holds the Lease. Default: POD_NAME, or else host name and process id.")
+@click.option("--lease-namespace", metavar="NAME", help="Namespace of the Lease. Default: POD_NAMESPACE.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port of /livez, /readyz, /metrics."
+    "--lease-name", metavar="NAME", default="outbox-relay-operator", show_default=True, help="Name of the Lease."
+)
+@click.option(
+    "--identity", metavar="NAME", help="Who holds the Lease. Default: POD_NAME, or else host name and process id."
+)
+@click.option(
+    "--port", type=Number(1, 65535), default=8080, show_default=True, help="Port of /livez, /readyz, /metrics."
 )
 @click.option(
     "--status-interval-seconds",
-    type=click.FloatRange(1, 3600),
+    type=Seconds(1, 3600),
     default=15,
     show_default=True,
     help="Numbers in status are written at most that often.",
 )
 @click.option(
     "--probe-interval-seconds",
-    type=click.FloatRange(1, 600),
+    type=Seconds(1, 600),
     default=5,
     show_default=True,
     help="Databases, brokers and relay pods are asked that often.",
@@ -59,7 +77,6 @@ def controller(
     log_level: str,
 ) -> int:
     """Look after OutboxRelays: make their pods, watch over them, and say how they are."""
-    check_environment(_known_variables())
     settings = ControllerSettings(
         relay_image=relay_image,
         namespaces=split_namespaces(namespaces),
@@ -78,24 +95,11 @@ def controller(
     return asyncio.run(run_controller(settings))
 
 
-def _known_variables() -> list[str]:
-    names = [parameter.name or "" for parameter in controller.params]
-    return [CONTROLLER_PREFIX + {"namespaces": "namespace"}.get(name, name).upper() for name in names]
-
-
 def _required(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
-        raise InvalidInput(f"--lease-namespace: required where {variable} is not set")
+        raise InvalidInput(f"--lease-namespace: missing; give it, or set {variable} as the chart does")
     return value
-
-
-def check_environment(known: Iterable[str], environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse a variable with our prefix that no flag reads: most likely it is misspelt."""
-    allowed = set(known)
-    for name in sorted(environment):
-        if name.startswith(CONTROLLER_PREFIX) and name not in allowed:
-            raise InvalidInput(f"{name}: unknown environment variable; known are {', '.join(sorted(allowed))}")
 
 
 def split_namespaces(values: Iterable[str]) -> tuple[str, ...]:
@@ -103,5 +107,7 @@ def split_namespaces(values: Iterable[str]) -> tuple[str, ...]:
     names = [name.strip() for value in values for name in value.split(",") if name.strip()]
     for name in names:
         if not NAMESPACE.fullmatch(name):
-            raise InvalidInput(f"--namespace: {name!r} is not the name of a namespace")
+            raise InvalidInput(
+                f"--namespace: {name!r} is not the name of a namespace: lower case, digits and '-', 63 at most"
+            )
     return tuple(dict.fromkeys(names))

@@ -12,19 +12,34 @@ import yaml
 
 from outboxrelay.api import names
 from outboxrelay.api.manifest import RelayManifest, parse_manifest
-from outboxrelay.cli import cli
-from outboxrelay.errors import InvalidInput
+from outboxrelay.cli import EXIT_FAILED, cli
+from outboxrelay.cli.options import Number
+from outboxrelay.errors import CannotRun, InvalidInput
 from outboxrelay.telemetry import LEVELS, configure_logging
 
 MAX_CONFIG_BYTES = 1024 * 1024
-ENVIRONMENT_PREFIX = "OUTBOXRELAY_RELAY_"
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - the kubelet and the operator ask from other machines
-EXIT_BUG = 1
+
+EPILOG = """\b
+Examples:
+  outboxrelay relay --config relay.yaml --credentials credentials
+      with the password of Secret orders-db in credentials/orders-db/uri
+  OUTBOXRELAY_RELAY_PORT=0 outboxrelay relay --config relay.yaml \\
+      --credentials credentials --host 127.0.0.1 --log-level debug
+  curl localhost:8080/state
+
+\b
+Logs are JSON, a line each, on standard error; /state tells how it is. A
+database or broker that is away is waited for. Stops in order at SIGTERM.
+Exit codes: 0 after SIGTERM; 1 a port that is taken, or a bug; 2 an option,
+  a variable or the manifest is wrong.
+"""
 
 
-@cli.command("relay")
+@cli.command("relay", epilog=EPILOG)
 @click.option(
     "--config",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     default=Path(names.CONFIG_DIRECTORY) / names.CONFIG_FILE,
     show_default=True,
@@ -32,6 +47,7 @@ EXIT_BUG = 1
 )
 @click.option(
     "--credentials",
+    metavar="DIRECTORY",
     type=click.Path(path_type=Path),
     default=Path(names.CREDENTIALS_DIRECTORY),
     show_default=True,
@@ -39,23 +55,23 @@ EXIT_BUG = 1
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Number(0, 65535),
     default=names.RELAY_PORT,
     show_default=True,
     help="TCP port of /livez /readyz /state /metrics; 0 takes a free one and logs it.",
 )
-@click.option("--host", default=ALL_ADDRESSES, show_default=True, help="Address to listen on.")
-@click.option("--member", default="", help="Name of this process in /state.  [default: host name and process id]")
+@click.option("--host", metavar="ADDRESS", default=ALL_ADDRESSES, show_default=True, help="Address to listen on.")
+@click.option(
+    "--member", metavar="NAME", default="", help="Name of this process in /state.  [default: host name and process id]"
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least level to log.")
-@click.pass_context
-def relay(
-    context: click.Context, config: Path, credentials: Path, port: int, host: str, member: str, log_level: str
-) -> int:
+def relay(config: Path, credentials: Path, port: int, host: str, member: str, log_level: str) -> int:
     """Carry rows of one outbox table to Kafka until SIGTERM."""
-    _refuse_unknown_environment(context.command)
     manifest = load_manifest(config)
     if not credentials.is_dir():
-        raise InvalidInput(f"--credentials {credentials}: no such directory")
+        raise InvalidInput(
+            f"--credentials {credentials}: no such directory; give one that holds SECRET/KEY for each Secret's key"
+        )
     configure_logging(log_level)
     # Imported late: the other commands need neither the event loop nor the clients.
     from outboxrelay.relay.app import Options, run
@@ -63,11 +79,11 @@ def relay(
     options = Options(manifest, credentials, host, port, member or f"{socket.gethostname()}-{os.getpid()}")
     try:
         return asyncio.run(run(options))
-    except InvalidInput:
+    except (InvalidInput, CannotRun):
         raise
     except Exception:  # noqa: BLE001 - the last frame: a bug ends the process loudly, and the table has every row
         structlog.get_logger(__name__).exception("relay_crashed")
-        sys.exit(EXIT_BUG)
+        sys.exit(EXIT_FAILED)
 
 
 def load_manifest(path: Path) -> RelayManifest:
@@ -76,9 +92,9 @@ def load_manifest(path: Path) -> RelayManifest:
         with path.open("rb") as file:
             text = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
-        raise InvalidInput(f"--config {path}: {error.strerror}") from None
+        raise InvalidInput(f"--config {path}: {error.strerror}; name the OutboxRelay manifest") from None
     if len(text) > MAX_CONFIG_BYTES:
-        raise InvalidInput(f"--config {path}: larger than {MAX_CONFIG_BYTES} bytes")
+        raise InvalidInput(f"--config {path}: larger than {MAX_CONFIG_BYTES} bytes, so no OutboxRelay manifest")
     try:
         return parse_manifest(yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:
@@ -88,11 +104,3 @@ def load_manifest(path: Path) -> RelayManifest:
         raise InvalidInput(f"--config {path}: not YAML") from None
     except InvalidInput as error:
         raise InvalidInput(f"--config {path}: {error}") from None
-
-
-def _refuse_unknown_environment(command: click.Command) -> None:
-    """A misspelt variable would silently change nothing."""
-    known = {f"{ENVIRONMENT_PREFIX}{str(option.name).upper()}" for option in command.params}
-    unknown = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX) and name not in known)
-    if unknown:
-        raise InvalidInput(f"environment variable {unknown[0]}: unknown; known are {', '.join(sorted(known))}")

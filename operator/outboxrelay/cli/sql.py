@@ -10,6 +10,7 @@ import click
 from outboxrelay.api.source import Table
 from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.cli import cli
+from outboxrelay.cli.options import output as output_option
 from outboxrelay.errors import InvalidInput
 
 PARTS: Final = ("schema", "archive", "table", "autovacuum", "doorbell", "grants")
@@ -23,20 +24,25 @@ Examples:
       schema outboxrelay, for what the relay remembers
   outboxrelay sql --config relay.yaml --role orders_relay | psql "$URI"
       the schema and the privileges that this relay needs, and not one more
-  outboxrelay sql --config relay.yaml --part table --part autovacuum --part doorbell
-      a good outbox table, its autovacuum settings, and the trigger that wakes the relay
+  outboxrelay sql --config relay.yaml --part table --part doorbell
+      a good outbox table, and the trigger that wakes the relay
   outboxrelay sql --table shop.outbox --part all --role orders_relay -o json
 """
 
 
-@cli.command("sql", epilog=EPILOG)
+@cli.command("sql", short_help="Print what a database administrator runs.", epilog=EPILOG)
 @click.option(
     "--config",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     help="OutboxRelay manifest: table, columns and privileges are exactly those that it needs.",
 )
-@click.option("--table", help="Outbox table as [schema.]name, with everything else by default; instead of --config.")
-@click.option("--role", help="Role of the relay: prints its GRANTs too.")
+@click.option(
+    "--table",
+    metavar="NAME",
+    help="Outbox table as [schema.]name, with everything else by default; instead of --config.",
+)
+@click.option("--role", metavar="NAME", help="Role of the relay: prints its GRANTs too.")
 @click.option(
     "--part",
     "parts",
@@ -44,7 +50,7 @@ Examples:
     type=click.Choice([*PARTS, "all"]),
     help="What to print; may be repeated.  [default: schema, with archive and grants where they are needed]",
 )
-@click.option("-o", "--output", type=click.Choice(["sql", "json"]), default="sql", show_default=True, help="Format.")
+@output_option("sql", "json")
 def sql(config: Path | None, table: str | None, role: str | None, parts: tuple[str, ...], output: str) -> None:
     """Print SQL for psql: the relay's tables, an outbox table, the doorbell, and the GRANTs of a role.
 
