@@ -101,7 +101,11 @@ class Delivery(ApiModel):
     rows_per_second: float = 0.0
     """Mean of about the last ten seconds."""
     busy_share: float = 0.0
-    """Share of about the last ten seconds in which a batch was on its way, 0 to 1."""
+    """Share of about the last ten seconds in which it did not wait for rows, 0 to 1."""
+    full_share: float | None = None
+    """Share of that time after reads that were cut by their limit, so that more waited: 1 is as fast as it can."""
+    read_p95_milliseconds: float | None = None
+    """95th percentile of the reads of that time; None without one."""
     in_flight_rows: int = 0
     last_delivered_at: datetime | None = None
     last_read_at: datetime | None = None

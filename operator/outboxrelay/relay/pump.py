@@ -127,7 +127,7 @@ class Pump:
         """One read, and what it found on its way. Raises SourceFault."""
         if not self._may_read():
             await self._arrive()
-            await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
+            await self._idle()
             return
         await self._careful.look()
         await self._see_to_poison()
@@ -138,7 +138,7 @@ class Pump:
             raise SourceFault(Reason.NO_PROGRESS, f"{len(self._held)} keys are held: too many to go on; see /state")
         if self._held.blocks_all:
             await self._arrive()
-            await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
+            await self._idle()
             return
         batch = await self._read()
         found = len(batch.rows)
@@ -154,7 +154,13 @@ class Pump:
         if not batch.full or self._careful.active or self._locking:
             await self._arrive()
         if not batch.full:
-            await self._rest.after(found, batch.full, self._reader.begun, self._beat)
+            with self._progress.resting():
+                await self._rest.after(found, batch.full, self._reader.begun, self._beat)
+
+    async def _idle(self) -> None:
+        """There is nothing that this process may read."""
+        with self._progress.resting():
+            await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
 
     async def _admit(self, batch: Batch) -> bool:
         """Whether ``batch`` may be sent, after the one before it is done and the rate allows it."""
@@ -188,7 +194,9 @@ class Pump:
             if not reading.cancelled() and reading.exception() is None:
                 self._forget(reading.result())
             raise
-        self._progress.read(self._clock.monotonic() - begun, len(batch.rows), len(in_flight))
+        # Rows that are sent one by one to find a bad one tell nothing of how fast this process can be.
+        full = batch.full and not self._careful.active
+        self._progress.read(self._clock.monotonic() - begun, len(batch.rows), len(in_flight), full=full)
         return batch
 
     async def _send(self, batch: Batch) -> None:
@@ -234,6 +242,7 @@ class Pump:
         if isinstance(outcome, Broken):
             self._reader.forget()
             self._flow.outage()
+            self._progress.interrupted()
             await self._circuit.trip(outcome.fault)
             await self._source.release()
         refused = [refusal.row_id for refusal in outcome.refusals] if isinstance(outcome, Refused) else []
@@ -355,6 +364,7 @@ class Pump:
         wait = backoff(self._policy, self._failures, self._clock.chance())
         self._health.bad(fault)
         self._progress.source_failed(fault.reason)
+        self._progress.interrupted()
         self._flow.outage()
         log.warning(
             "source_failed",
