@@ -112,6 +112,12 @@ def test_rows_that_do_not_move_are_told_after_25_seconds() -> None:
         ({"ordering": {"shards": 4}}, 4, "ordering.shards 4"),
         ({"ordering": {"shards": 4, "mode": "None"}}, 8, "scaling.maxReplicas 8"),
         ({"ordering": {"shards": 1, "mode": "Strict"}}, 1, "ordering.shards 1"),
+        ({"flow": {"maxRowsPerSecond": 500}}, 1, "flow.maxRowsPerSecond 500, a limit of each pod,"),
+        (
+            {"flow": {"maxBytesPerSecond": 10**6}, "scaling": {"minReplicas": 3}},
+            3,
+            "flow.maxBytesPerSecond 1000000, a limit of each pod,",
+        ),
     ],
 )
 def test_pods_are_bounded_by_the_spec_by_shards_and_by_connections(

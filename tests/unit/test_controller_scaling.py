@@ -274,6 +274,18 @@ async def test_a_new_leader_lets_a_sleeping_relay_sleep() -> None:
         assert asked(successor) == 0
 
 
+async def test_a_sleeping_relay_keeps_its_table_from_a_younger_one() -> None:
+    async with Bench().running() as bench:
+        await begin(bench, scaling={"minReplicas": 0, "idleSeconds": 30})
+        await live(bench, 60, each=0.0, full=0.0)
+        assert asked(bench) == 0
+        younger = relay_body("later")
+        younger["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
+        bench.create(younger)
+        await bench.look(("shop", "later"))
+        assert bench.condition(("shop", "later"))["reason"] == "ConflictingRelay"
+
+
 async def test_replicas_that_somebody_changes_by_hand_are_restored_to_what_was_decided() -> None:
     async with Bench().running() as bench:
         await begin(bench, full=0.5, scaling={"minReplicas": 2})

@@ -40,7 +40,8 @@ class Scaling(ApiModel):
     min_replicas: Annotated[int, Field(ge=0, le=MAX_REPLICAS)] = 1
     """Mode Auto: fewest pods. 0 runs none after idleSeconds without a row; the first row wakes one."""
     max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] = 8
-    """Mode Auto: most pods. ordering.shards and source.database.maxConnections may allow fewer."""
+    """Mode Auto: most pods. ordering.shards and source.database.maxConnections may allow fewer, and a limit in flow,
+    which holds for each pod, allows minReplicas only."""
     target_drain_seconds: Annotated[int, Field(ge=10, le=86400)] = 120
     """Mode Auto: seconds within which a backlog should be gone."""
     target_utilization_percent: Annotated[int, Field(ge=10, le=95)] = 70

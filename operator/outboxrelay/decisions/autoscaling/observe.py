@@ -24,6 +24,14 @@ def policy_of(spec: OutboxRelaySpec, period: float) -> Policy:
     ]
     if spec.ordering.mode != "None":
         bounds.append((spec.ordering.shards, f"ordering.shards {spec.ordering.shards}"))
+    limits = {
+        "flow.maxRowsPerSecond": spec.flow.max_rows_per_second,
+        "flow.maxBytesPerSecond": spec.flow.max_bytes_per_second,
+    }
+    for field, limit in limits.items():
+        # More pods would send more than whoever set the limit wants what comes after to take.
+        if limit is not None:
+            bounds.append((max(1, scaling.min_replicas), f"{field} {limit}, a limit of each pod,"))
     maximum, named = min(bounds, key=lambda item: item[0])
     return Policy(
         minimum=scaling.min_replicas,
