@@ -180,6 +180,20 @@ async def test_a_new_leader_goes_on_from_the_pods_that_there_are() -> None:
         assert asked(successor) == 6
 
 
+async def test_a_new_leader_makes_a_deployment_that_is_gone_again_with_as_many_pods() -> None:
+    kube = FakeKube()
+    async with Bench(kube).running() as bench:
+        bench.world.counted = BACKLOG
+        await begin(bench)
+        await live(bench, 100)
+        assert asked(bench) == 8
+    kube.delete(DEPLOYMENT, "shop", "orders-relay")
+    async with Bench(kube).running() as successor:
+        successor.relays.deliver(None, kube.objects[RELAY.kind, *KEY])
+        await successor.look(KEY)
+        assert asked(successor) == 8
+
+
 async def test_a_new_leader_keeps_to_the_block_and_the_capacity_that_status_tells_of() -> None:
     kube = FakeKube()
     async with Bench(kube).running() as bench:

@@ -67,6 +67,9 @@ class Autoscaler:
         acts = asked is None and not scaling.dry_run
         decides = accepted and state == "Running" and (acts or scaling.dry_run)
         facts = ScalingFacts(mode=mode, dry_run=scaling.dry_run, state=state)
+        if live is None and found is not None and found.scaling is not None:
+            # Somebody deleted the Deployment while nobody led.
+            live = found.scaling.desired_replicas
         start = _start(manifest, live) if asked is None else asked
         if not decides:
             kept = before if acts else None

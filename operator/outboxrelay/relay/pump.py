@@ -181,7 +181,6 @@ class Pump:
 
     async def _read(self) -> Batch:
         """The next rows, while the batch before the one on its way is settled; raises SourceFault."""
-        begun = self._clock.monotonic()
         in_flight = [*self._settler.waiting, *(self._publishing[0].ids if self._publishing else [])]
         bounds = [most for most in (self._flow.most_rows(), self._careful.most_rows) if most is not None]
         reading = asyncio.create_task(self._reader.read(in_flight, min(bounds, default=None)), name="read")
@@ -196,7 +195,7 @@ class Pump:
             raise
         # Rows that are sent one by one to find a bad one tell nothing of how fast this process can be.
         full = batch.full and not self._careful.active
-        self._progress.read(self._clock.monotonic() - begun, len(batch.rows), len(in_flight), full=full)
+        self._progress.read(self._reader.seconds, len(batch.rows), len(in_flight), full=full)
         return batch
 
     async def _send(self, batch: Batch) -> None:
