@@ -7,6 +7,7 @@ import pytest
 
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.autoscaling.decide import decide
+from outboxrelay.decisions.autoscaling.estimate import estimate, followed
 from outboxrelay.decisions.autoscaling.values import Block, Decision, Reading, State, Trial
 from tests.support.plant import policy
 
@@ -174,6 +175,33 @@ def test_fewer_pods_need_a_whole_window_in_which_fewer_sufficed() -> None:
     assert decided(quiet, state(8, wants=((NOW - 200, 8),))).desired == 8
     assert decided(quiet, state(8, wants_since=NOW - 299)).desired == 8
     assert decided(quiet, state(8, lowered_at=NOW - 59)).desired == 8
+
+
+@pytest.mark.parametrize("gap", [{"counted_at": LONG_AGO}, {"target_fault": "BrokerUnavailable"}])
+def test_after_a_gap_in_what_is_seen_the_window_begins_anew(gap: dict[str, Any]) -> None:
+    quiet = {"delivered": 50.0, "busy": 0.1, "ready": 8, "told": 8}
+    _, after = decide(policy(ramp_seconds=0), reading(**(quiet | gap)), state(8))
+    for passed in range(5, 310, 5):
+        moment = reading(**quiet, now=NOW + passed, counted_at=NOW + passed)
+        decision, after = decide(policy(ramp_seconds=0), moment, after)
+        assert decision.desired == (8 if passed < 305 else 6), passed
+
+
+def test_what_is_needed_is_for_the_backlog_for_what_arrives_till_pods_start_and_for_what_arrives() -> None:
+    known = State(4, capacity=100.0, start_seconds=10.0, counts=((NOW - 15, 1000, 280.0), (NOW - 5, 2000, 300.0)))
+    seen = reading(rows=2400, lag=8.0, delivered=300.0, counted_at=NOW)
+    found = estimate(policy(), seen, followed(policy(), seen, known))
+    # 1400 rows more in 15 s, beside 300 that were delivered.
+    assert found.arriving == pytest.approx(300 + 1400 / 15)
+    assert found.need == pytest.approx(2400 / 120 + found.arriving * 10 / 120 + found.arriving / 0.7)
+    assert found.want == 7
+    late = replace(seen, lag=31.0, rows=60_000)
+    assert estimate(policy(), late, followed(policy(), late, known)).need > 60_000 / 30
+    level = state(4, start_seconds=10.0)
+    late = replace(late, delivered=300.0)
+    assert estimate(policy(), late, level).need == pytest.approx(60_000 / 30)
+    assert estimate(policy(max_lag=2), late, level).need == pytest.approx(60_000 / 5)
+    assert estimate(policy(), replace(late, delivered=0.0), level).need == pytest.approx(60_000 / 120)
 
 
 def test_a_leader_that_begins_takes_nothing_away_before_its_window_is_whole() -> None:

@@ -262,6 +262,24 @@ async def test_a_pause_holds_the_pods_and_a_stop_ends_them() -> None:
         assert asked(bench) == 1
 
 
+async def test_a_pause_forgets_nothing() -> None:
+    async with Bench().running() as bench:
+        bench.world.counted = BACKLOG
+        await begin(bench)
+        await live(bench, 20)
+        held = asked(bench)
+        bench.create(relay_body(state="Paused"))
+        await live(bench, 20, each=0.0, full=0.0)
+        edited = {**bench.kube.objects[CHILD]}
+        edited["spec"] = {**edited["spec"], "replicas": 7}
+        bench.kube.put(DEPLOYMENT, edited)
+        await bench.look(KEY)
+        assert asked(bench) == held
+        bench.create(relay_body())
+        await bench.look(KEY)
+        assert bench.status(KEY)["scaling"]["lastDecision"]["capacityLearned"] is True
+
+
 async def test_a_relay_sleeps_where_that_is_allowed_and_wakes_at_the_first_row() -> None:
     async with Bench().running() as bench:
         await begin(bench, scaling={"minReplicas": 0, "idleSeconds": 30})
@@ -330,6 +348,19 @@ async def test_a_step_that_the_api_server_does_not_take_is_decided_anew_and_told
         await live(bench, 5)
         assert asked(bench) == 3
         assert bench.events().count("ScaledUp") == 1
+
+
+async def test_a_step_that_is_refused_for_good_is_not_told_as_taken() -> None:
+    async with Bench().running() as bench:
+        bench.world.counted = BACKLOG
+        await begin(bench)
+        bench.kube.refuse = lambda verb, kind: (
+            ClusterFault(403, "Forbidden", "exceeded quota: small") if (verb, kind) == ("apply", "Deployment") else None
+        )
+        await live(bench, 30)
+        assert asked(bench) == 1
+        assert "ScaledUp" not in bench.events()
+        assert "outboxrelay_scaling_steps_total{" not in generate_latest(bench.registry).decode()
 
 
 async def test_numbers_that_move_are_written_every_15_seconds_at_most() -> None:
