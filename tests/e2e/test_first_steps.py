@@ -5,7 +5,10 @@ from tests.support.line import Line
 from tests.support.stand import Stand
 from tests.support.waiting import until
 
-COLUMNS = ("NAME", "READY", "REASON", "REPLICAS", "BACKLOG", "LAG", "QUARANTINED", "TABLE", "TOPIC", "MESSAGE", "AGE")
+COLUMNS = (
+    *("NAME", "READY", "REASON", "REPLICAS", "BACKLOG", "LAG", "QUARANTINED", "TABLE", "TOPIC", "SCALING"),
+    *("MESSAGE", "AGE"),
+)
 
 
 async def test_the_shortest_manifest_becomes_ready_delivers_and_fills_every_column(stand: Stand) -> None:
@@ -18,7 +21,7 @@ async def test_the_shortest_manifest_becomes_ready_delivers_and_fills_every_colu
     assert result.passed, result.report()
     row = await until(lambda: filled(line), "row of kubectl get without an empty column", 30)
     assert tuple(row) == COLUMNS
-    assert (row["READY"], row["REPLICAS"], row["TABLE"], row["TOPIC"]) == ("True", "1/1", "outbox", line.topic)
+    assert (row["READY"], row["REPLICAS"], row["TABLE"], row["TOPIC"]) == ("True", "1/1/8", "outbox", line.topic)
     assert line.name in await stand.kubectl.run("get", "obr")
     assert line.name in await stand.kubectl.run("get", "outbox")
     await line.wait_event("Idle")

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry
+
 from outboxrelay.api.report import RelayReport
 from outboxrelay.api.source import Database
 from outboxrelay.api.spec import OutboxRelaySpec
@@ -14,6 +16,8 @@ from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Relays
 from outboxrelay.controller.reporter import Reporter
+from outboxrelay.controller.scaling import Autoscaler
+from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
@@ -83,6 +87,7 @@ class Bench:
     def __init__(self, kube: FakeKube | None = None) -> None:
         self.kube, self.clock, self.world, self.relays = kube or FakeKube(), MovedClock(), FakeWorld(), Relays()
         self.cache = FakeCache(self.kube)
+        self.registry = CollectorRegistry()
         self.woken: list[Key] = []
         claims = Claims(self.woken.append)
         self.prober = Prober(
@@ -96,6 +101,8 @@ class Bench:
             self.prober,
             Reporter(self.kube, Events(self.kube, clock=self.clock), clock=self.clock, interval=15),
             claims,
+            Autoscaler(clock=self.clock, period=5.0),
+            ScalingMetrics(self.registry),
             clock=self.clock,
             interval=5,
         )

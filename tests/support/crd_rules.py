@@ -73,13 +73,68 @@ RULES = (
     ),
     RuleCases(
         "spec",
-        "self.ordering.mode == 'None' || self.scaling.replicas <= self.ordering.shards",
+        "!has(self.scaling.replicas) || self.ordering.mode == 'None' || self.scaling.replicas <= self.ordering.shards",
         good=(
             Case(spec(scaling={"replicas": 4}, ordering={"shards": 4})),
             Case(spec(scaling={"replicas": 16})),
             Case(spec(scaling={"replicas": 17}, ordering={"mode": "None"})),
         ),
         bad=(Case(spec(scaling={"replicas": 5}, ordering={"shards": 4})), Case(spec(scaling={"replicas": 17}))),
+    ),
+    RuleCases(
+        "spec",
+        "self.ordering.mode == 'None' || self.scaling.minReplicas <= self.ordering.shards",
+        good=(
+            Case(spec(scaling={"minReplicas": 4}, ordering={"shards": 4})),
+            Case(spec(scaling={"minReplicas": 5}, ordering={"mode": "None", "shards": 4})),
+            Case(spec(ordering={"shards": 4})),
+        ),
+        bad=(
+            Case(spec(scaling={"minReplicas": 5}, ordering={"shards": 4})),
+            Case(spec(scaling={"minReplicas": 2}, ordering={"mode": "Strict", "shards": 1})),
+        ),
+    ),
+    RuleCases(
+        "spec",
+        "self.scaling.minReplicas * 4 <= self.source.database.maxConnections",
+        good=(
+            Case(spec(scaling={"minReplicas": 2}, source={"database": {"maxConnections": 8}})),
+            Case(spec(scaling={"minReplicas": 0}, source={"database": {"maxConnections": 4}})),
+            Case(spec(scaling={"replicas": 16})),
+        ),
+        bad=(
+            Case(spec(scaling={"minReplicas": 2}, source={"database": {"maxConnections": 7}})),
+            Case(spec(scaling={"minReplicas": 9, "maxReplicas": 9})),
+        ),
+    ),
+    RuleCases(
+        "spec.scaling",
+        "self.minReplicas <= self.maxReplicas",
+        good=(Case(spec(scaling={"minReplicas": 3, "maxReplicas": 3})), Case(spec(scaling={"minReplicas": 8}))),
+        bad=(
+            Case(spec(scaling={"minReplicas": 3, "maxReplicas": 2})),
+            Case(spec(scaling={"minReplicas": 9}, source={"database": {"maxConnections": 64}})),
+        ),
+    ),
+    RuleCases(
+        "spec.scaling",
+        "!(has(self.mode) && self.mode == 'Auto' && has(self.replicas))",
+        good=(
+            Case(spec(scaling={"mode": "Auto", "minReplicas": 0})),
+            Case(spec(scaling={"replicas": 2})),
+            Case(spec(scaling={"mode": "Auto", "dryRun": True})),
+        ),
+        bad=(Case(spec(scaling={"mode": "Auto", "replicas": 2})),),
+    ),
+    RuleCases(
+        "spec.scaling",
+        "!has(self.mode) || self.mode == 'Auto' || has(self.replicas)",
+        good=(
+            Case(spec(scaling={"mode": "Manual", "replicas": 0})),
+            Case(spec(scaling={"mode": "External", "replicas": 1})),
+            Case({}),
+        ),
+        bad=(Case(spec(scaling={"mode": "Manual"})), Case(spec(scaling={"mode": "External"}))),
     ),
     RuleCases(
         "spec",

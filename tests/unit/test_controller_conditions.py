@@ -1,18 +1,28 @@
 """Conditions: each fault shows its own reason and a message that names the cause, and nothing is guessed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from outboxrelay.api.names import Reason
 from outboxrelay.api.report import Health
+from outboxrelay.decisions.autoscaling.decide import decide
+from outboxrelay.decisions.autoscaling.values import Decision, Reading, ScalingFacts, State
 from outboxrelay.decisions.conditions import NO_PROGRESS_SECONDS, STALE_SECONDS, conditions
 from outboxrelay.decisions.facts import Count, DeploymentFacts, Facts, Finding, PodFacts, PodReport, Probe, Verdict
+from tests.support.plant import policy
 from tests.support.relay_bodies import report
 
 NOW = 1000.0
 RUNNING = DeploymentFacts(desired=1, replicas=1, ready=1, updated=1, settled=True)
 POD = PodFacts("orders-relay-1", "10.0.0.1", ready=True)
+
+
+def decision(**changes: Any) -> Decision:
+    """Nothing keeps the number of pods from following the backlog."""
+    reading = Reading(now=NOW, rows=10, lag=0.5, counted_at=NOW - 1, ready=1, told=1, seasoned=True, delivered=5.0)
+    return replace(decide(policy(), reading, State(1, capacity=100.0))[0], **changes)
 
 
 def facts(**changes: Any) -> Facts:
@@ -29,6 +39,7 @@ def facts(**changes: Any) -> Facts:
         "pods": (POD,),
         "reports": (PodReport(NOW - 1, report(delivered=5)),),
         "progress_at": NOW - 1,
+        "scaling": ScalingFacts("Auto", decision=decision()),
     }
     return Facts(**(fields | changes))
 
@@ -48,6 +59,7 @@ def ready(**changes: Any) -> tuple[str, str]:
 def test_a_relay_that_delivers_is_ready() -> None:
     assert ready() == ("True", "Delivering")
     assert {item.status for name, item in found().items() if name != "Quarantined"} == {"True"}
+    assert state(found()["ScalingActive"]) == ("True", "Active")
     assert state(found()["Quarantined"]) == ("False", "None")
 
 
@@ -135,9 +147,19 @@ def test_an_old_answer_is_no_answer(field: str, condition: str) -> None:
 
 
 def test_nothing_is_claimed_before_the_first_answer() -> None:
-    result = found(source=None, target=None, count=None, deployment=None, pods=(), reports=())
+    result = found(source=None, target=None, count=None, deployment=None, pods=(), reports=(), scaling=None)
     assert {name: item.status for name, item in result.items() if name != "Accepted"} == dict.fromkeys(
-        ("Ready", "SourceReachable", "TargetReachable", "Available", "Delivering", "Quarantined"), "Unknown"
+        (
+            "Ready",
+            "SourceReachable",
+            "TargetReachable",
+            "Available",
+            "Delivering",
+            "LagWithinObjective",
+            "ScalingActive",
+            "Quarantined",
+        ),
+        "Unknown",
     )
 
 
@@ -194,6 +216,83 @@ def test_a_stuck_rollout_is_shown_although_the_old_pods_go_on() -> None:
     result = found(deployment=deployment, pods=(POD, new))
     assert state(result["Available"]) == ("False", "ImagePullFailed")
     assert "1 of 1 pods are ready and go on" in result["Available"].message
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (Count(NOW, 0, True, None), ("True", "WithinObjective")),
+        (Count(NOW, 5, True, 30.0), ("True", "WithinObjective")),
+        (Count(NOW, 5, True, 30.1), ("False", "ObjectiveMissed")),
+        (Count(NOW, 5, True, None), ("Unknown", "LagUnknown")),
+        (Count(NOW - STALE_SECONDS - 1, 5, True, 99.0), ("Unknown", "ProbeStale")),
+        (None, ("Unknown", "ProbeStale")),
+    ],
+)
+def test_a_lag_beyond_the_objective_is_told_and_leaves_the_relay_ready(
+    count: Count | None, expected: tuple[str, str]
+) -> None:
+    result = found(count=count)
+    assert state(result["LagWithinObjective"]) == expected
+    if expected[0] == "False":
+        assert "maxLagSeconds 30" in result["LagWithinObjective"].message
+        assert state(result["Ready"]) == ("True", "Delivering")
+
+
+def scaling(mode: Any = "Auto", **changes: Any) -> ScalingFacts:
+    return ScalingFacts(mode, **changes)
+
+
+@pytest.mark.parametrize(
+    ("facts_of_scaling", "expected"),
+    [
+        (scaling("Manual"), ("False", "Manual")),
+        (scaling("External"), ("False", "External")),
+        (scaling(state="Paused"), ("False", "Paused")),
+        (scaling("Manual", state="Stopped"), ("False", "Stopped")),
+        (scaling(), ("Unknown", "Pending")),
+        (scaling(decision=decision()), ("True", "Active")),
+        (scaling("Manual", dry_run=True, decision=decision(desired=3)), ("False", "DryRun")),
+        (scaling(decision=decision(reason=Reason.METRICS_UNAVAILABLE)), ("Unknown", "MetricsUnavailable")),
+        *(
+            (scaling(decision=decision(reason=reason)), ("False", reason))
+            for reason in (
+                Reason.TARGET_DOWN,
+                Reason.SOURCE_SATURATED,
+                Reason.NO_PROGRESS,
+                Reason.RECOVERY_RAMP,
+                Reason.INEFFECTIVE,
+                Reason.AT_MAXIMUM,
+                Reason.BUDGET_EXHAUSTED,
+            )
+        ),
+    ],
+)
+def test_scaling_says_who_decides_or_what_keeps_the_pods_from_following_the_backlog(
+    facts_of_scaling: ScalingFacts, expected: tuple[str, str]
+) -> None:
+    result = found(scaling=facts_of_scaling)
+    assert state(result["ScalingActive"]) == expected
+    assert state(result["Ready"])[0] != "Unknown"
+
+
+def test_a_dry_run_says_what_it_would_do() -> None:
+    told = found(scaling=scaling("Manual", dry_run=True, decision=decision(desired=3)))["ScalingActive"].message
+    assert "3 pods would be asked for" in told
+
+
+def test_a_block_says_until_when() -> None:
+    facts_of_scaling = scaling(decision=decision(reason=Reason.INEFFECTIVE), blocked_until="2026-01-01T00:10:00Z")
+    assert "no more pods before 2026-01-01T00:10:00Z" in found(scaling=facts_of_scaling)["ScalingActive"].message
+
+
+def test_a_relay_that_sleeps_is_ready_and_idle() -> None:
+    asleep = scaling(decision=decision(desired=0, asleep=True))
+    gone = DeploymentFacts(desired=0, replicas=0, ready=0, updated=0, settled=True)
+    fields = {"scaling": asleep, "wanted": 0, "deployment": gone, "pods": (), "reports": ()}
+    assert ready(**fields, count=Count(NOW, 0, True, None)) == ("True", "Idle")
+    assert ready(**fields, count=None) == ("Unknown", "ProbeStale")
+    assert ready(**fields, source=Probe(NOW, Reason.CONNECT_FAILED, "x"), count=None) == ("False", "ConnectFailed")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from outboxrelay.api import names
 from outboxrelay.api.manifest import parse_manifest
 from outboxrelay.manifests.config import credentials_hash
 from outboxrelay.manifests.config_map import config_map
-from outboxrelay.manifests.deployment import deployment, wanted_replicas
+from outboxrelay.manifests.deployment import asked_replicas, deployment
 from outboxrelay.manifests.ownership import Ownership, ownership
 from outboxrelay.manifests.secrets import references
 from outboxrelay.manifests.service_account import service_account
@@ -66,11 +66,33 @@ def test_neither_scaling_nor_a_new_generation_changes_a_pod() -> None:
     assert config_map(manifest())["data"] == config_map(manifest(scaling={"replicas": 5}, generation=9))["data"]
 
 
+def test_what_only_the_operator_needs_to_know_changes_no_pod() -> None:
+    changes = {"objectives": {"maxLagSeconds": 5}, "source": {"database": {"maxConnections": 100}}}
+    assert made(**changes)["spec"]["template"] == made()["spec"]["template"]
+
+
+@pytest.mark.parametrize(
+    ("scaling", "mode", "asked"),
+    [
+        ({}, "Auto", None),
+        ({"replicas": 3}, "Manual", 3),
+        ({"mode": "Auto"}, "Auto", None),
+        ({"mode": "Manual", "replicas": 0}, "Manual", 0),
+        ({"mode": "External", "replicas": 2}, "External", 2),
+    ],
+)
+def test_whoever_sets_only_replicas_decides_and_otherwise_the_operator_does(
+    scaling: dict[str, Any], mode: str, asked: int | None
+) -> None:
+    assert manifest(scaling=scaling).spec.scaling.effective_mode == mode
+    assert asked_replicas(manifest(scaling=scaling)) == asked
+
+
 def test_stopping_changes_no_pod_but_pausing_does() -> None:
     assert made(state="Stopped")["spec"]["template"] == made()["spec"]["template"]
     assert made(state="Paused")["spec"]["template"] != made()["spec"]["template"]
-    assert wanted_replicas(manifest(state="Stopped")) == 0
-    assert wanted_replicas(manifest(state="Paused")) == 1
+    assert asked_replicas(manifest(state="Stopped", scaling={"replicas": 2})) == 0
+    assert asked_replicas(manifest(state="Paused", scaling={"replicas": 2})) == 2
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ async def delivering(bench: Bench) -> None:
 async def test_a_manifest_becomes_ready() -> None:
     async with Bench().running() as bench:
         await delivering(bench)
-        assert bench.status(KEY)["scaling"] == {"desiredReplicas": 1, "summary": "1/1"}
+        scaling = bench.status(KEY)["scaling"]
+        assert (scaling["mode"], scaling["desiredReplicas"], scaling["summary"]) == ("Auto", 1, "1/1/8")
         assert bench.status(KEY)["selector"] == "app.kubernetes.io/name=outbox-relay,outboxrelay.dev/relay=orders"
 
 

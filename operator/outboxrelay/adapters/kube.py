@@ -16,10 +16,10 @@ import aiohttp
 import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.config import list_kube_config_contexts, load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
-from outboxrelay.errors import CannotRun, ClusterFault
+from outboxrelay.errors import CannotRun, ClusterFault, InvalidInput
 
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 10.0
@@ -99,29 +99,56 @@ class KubeClient:
 
 
 @asynccontextmanager
-async def open_client() -> AsyncIterator[KubeClient]:
-    """A client for the cluster that the pod runs in, or else the one of KUBECONFIG."""
+async def open_client(
+    *, kubeconfig: str | None = None, context: str | None = None, user_agent: str = "outboxrelay-controller"
+) -> AsyncIterator[KubeClient]:
+    """A client for the cluster that is named, or that the pod runs in, or else the one of KUBECONFIG.
+
+    Raises CannotRun where there is none.
+    """
     configuration = Configuration()
     try:
-        if _in_cluster():
+        if _in_cluster(kubeconfig, context):
             load_incluster_config(client_configuration=configuration)
         else:
-            await load_kube_config(client_configuration=configuration, persist_config=False)
+            await load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
+            )
     except (ConfigException, OSError, yaml.YAMLError, TypeError, ValueError) as error:
         # What is no kubeconfig at all, the loader stumbles over anywhere.
-        said = str(error) if isinstance(error, ConfigException | OSError) else "KUBECONFIG names no kubeconfig file"
-        message = "run in a pod with a service account, or set KUBECONFIG to a file with a current context"
-        raise CannotRun(f"cannot find the cluster: {' '.join(said.split())}; {message}") from None
+        raise _no_cluster(error) from None
     api = ApiClient(configuration)
-    api.user_agent = "outboxrelay-controller"
+    api.user_agent = user_agent
     try:
         yield KubeClient(api)
     finally:
         await api.close()
 
 
-def _in_cluster() -> bool:
-    return SERVICE_ACCOUNT_TOKEN.exists() and not os.environ.get("KUBECONFIG")
+def default_namespace(*, kubeconfig: str | None = None, context: str | None = None) -> str:
+    """The namespace of the context, or of the pod; raises InvalidInput where there is no such context."""
+    if _in_cluster(kubeconfig, context):
+        return (SERVICE_ACCOUNT_TOKEN.parent / "namespace").read_text().strip() or "default"
+    try:
+        contexts, current = list_kube_config_contexts(kubeconfig)
+    except (ConfigException, OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        # What is no kubeconfig at all, the loader stumbles over anywhere.
+        raise _no_cluster(error) from None
+    found = next((item for item in contexts if item["name"] == context), current if context is None else None)
+    if found is None:
+        raise InvalidInput(f"--context: the kubeconfig has no context {context}")
+    return str((found["context"] or {}).get("namespace") or "default")
+
+
+def _no_cluster(error: Exception) -> CannotRun:
+    said = str(error) if isinstance(error, ConfigException | OSError) else "KUBECONFIG names no kubeconfig file"
+    message = "run in a pod with a service account, or set KUBECONFIG to a file with a current context"
+    return CannotRun(f"cannot find the cluster: {' '.join(said.split())}; {message}")
+
+
+def _in_cluster(kubeconfig: str | None, context: str | None) -> bool:
+    named = kubeconfig or context or os.environ.get("KUBECONFIG")
+    return SERVICE_ACCOUNT_TOKEN.exists() and not named
 
 
 def refusal(status: int, text: bytes) -> ClusterFault:

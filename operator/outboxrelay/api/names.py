@@ -48,6 +48,8 @@ class Condition(StrEnum):
     AVAILABLE = "Available"
     DELIVERING = "Delivering"
     QUARANTINED = "Quarantined"
+    LAG_WITHIN_OBJECTIVE = "LagWithinObjective"
+    SCALING_ACTIVE = "ScalingActive"
 
 
 class Reason(StrEnum):
@@ -102,5 +104,21 @@ class Reason(StrEnum):
     NONE = "None"
     POISON_ROWS = "PoisonRows"
     QUARANTINE_LIMIT = "QuarantineLimit"
+    # LagWithinObjective
+    WITHIN_OBJECTIVE = "WithinObjective"
+    OBJECTIVE_MISSED = "ObjectiveMissed"
+    LAG_UNKNOWN = "LagUnknown"
+    # ScalingActive
+    ACTIVE = "Active"
+    MANUAL = "Manual"
+    EXTERNAL = "External"
+    DRY_RUN = "DryRun"
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    TARGET_DOWN = "TargetDown"
+    SOURCE_SATURATED = "SourceSaturated"
+    RECOVERY_RAMP = "RecoveryRamp"
+    INEFFECTIVE = "Ineffective"
+    AT_MAXIMUM = "AtMaximum"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
     # unknown so far
     PENDING = "Pending"

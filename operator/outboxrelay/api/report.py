@@ -1,10 +1,15 @@
 """What a relay pod says of itself at /state: the only thing the controller knows of a pod from the inside."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from outboxrelay.api.manifest import RelayIdentity
 from outboxrelay.api.model import ApiModel
+
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Health(ApiModel):
@@ -98,10 +103,14 @@ class Delivery(ApiModel):
     rows_total: int = 0
     bytes_total: int = 0
     """Bytes of keys and values."""
-    rows_per_second: float = 0.0
+    rows_per_second: Rate = 0.0
     """Mean of about the last ten seconds."""
-    busy_share: float = 0.0
-    """Share of about the last ten seconds in which a batch was on its way, 0 to 1."""
+    busy_share: Share = 0.0
+    """Share of about the last ten seconds in which it did not wait for rows, 0 to 1."""
+    full_share: Share | None = None
+    """Share of that time after reads that were cut by their limit, so that more waited: 1 is as fast as it can."""
+    read_p95_milliseconds: Rate | None = None
+    """95th percentile of the reads of that time; None without one."""
     in_flight_rows: int = 0
     last_delivered_at: datetime | None = None
     last_read_at: datetime | None = None

@@ -66,17 +66,22 @@ def _ready(field: str) -> str:
     return f'.status.conditions[?(@.type=="Ready")].{field}'
 
 
+def _scaling(field: str) -> str:
+    return f'.status.conditions[?(@.type=="ScalingActive")].{field}'
+
+
 def printer_columns() -> list[dict[str, Any]]:
     """What kubectl get shows."""
     return [
         _column("Ready", _ready("status"), "Whether events are delivered"),
         _column("Reason", _ready("reason"), "Why"),
-        _column("Replicas", ".status.scaling.summary", "Pods: ready/desired"),
+        _column("Replicas", ".status.scaling.summary", "Pods: ready/desired, and /most where the operator decides"),
         _column("Backlog", ".status.backlog.display", "Rows that wait"),
         _column("Lag", ".status.backlog.lagDisplay", "Age of the oldest row that waits"),
         _column("Quarantined", ".status.quarantinedRows", "Rows moved aside", kind="integer"),
         _column("Table", ".spec.source.table.name", "Outbox table", wide=True),
         _column("Topic", ".spec.target.topic", "Kafka topic", wide=True),
+        _column("Scaling", _scaling("reason"), "Who or what decides on the number of pods", wide=True),
         _column("Message", _ready("message"), "Why, in a sentence", wide=True),
         _column("Age", ".metadata.creationTimestamp", "Time since it was created", kind="date"),
     ]

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from outboxrelay.api.layout import Layout, Preset, layout_of
 from outboxrelay.api.model import ApiModel
 from outboxrelay.api.references import CertificateReference, SecretKeyReference, UserPasswordReference
+from outboxrelay.api.scaling import CONNECTIONS_PER_POD
 from outboxrelay.api.validation import Rule, check_rules, rules
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\x00]+$")]
@@ -66,6 +67,14 @@ class Database(ApiModel):
     """Seconds after which an attempt to connect is given up."""
     statement_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
     """Seconds after which a statement of the relay is given up."""
+    max_connections: Annotated[int, Field(ge=4, le=256)] = 32
+    """Connections to this database that all pods of the relay together may hold, up to 4 each. Scaling in mode Auto
+    keeps to it; pods that replace others for a moment come on top."""
+
+    @property
+    def most_pods(self) -> int:
+        """Pods that max_connections suffice for."""
+        return self.max_connections // CONNECTIONS_PER_POD
 
     def problems(self) -> list[str]:
         """What the CEL rules of the CRD say, for a manifest that no API server has seen."""

@@ -1,28 +1,35 @@
 """The OutboxRelay resource as users write it. crds/outboxrelays.yaml is generated from these models."""
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from outboxrelay.api.layout import PRESET_TEMPLATES
 from outboxrelay.api.model import ApiModel
 from outboxrelay.api.policy import Flow, Ordering, Poison, Retry
+from outboxrelay.api.scaling import CONNECTIONS_PER_POD, Objectives, Scaling
 from outboxrelay.api.source import Source
 from outboxrelay.api.target import Target
 from outboxrelay.api.template import Template
 from outboxrelay.api.validation import Rule, check_rules, rules
 
-MAX_REPLICAS = 64
-
 SPEC_RULES = (
     Rule(
-        "self.ordering.mode == 'None' || self.scaling.replicas <= self.ordering.shards",
+        "!has(self.scaling.replicas) || self.ordering.mode == 'None' || self.scaling.replicas <= self.ordering.shards",
         "scaling.replicas must not exceed ordering.shards: a replica without a shard has nothing to do",
     ),
     Rule(
         "has(self.target.topic) || has(self.target.topicTemplate) || self.source.table.preset == 'Debezium'",
         "target needs topic or topicTemplate (only preset Debezium brings a template of its own)",
+    ),
+    Rule(
+        "self.ordering.mode == 'None' || self.scaling.minReplicas <= self.ordering.shards",
+        "scaling.minReplicas must not exceed ordering.shards: a replica without a shard has nothing to do",
+    ),
+    Rule(
+        f"self.scaling.minReplicas * {CONNECTIONS_PER_POD} <= self.source.database.maxConnections",
+        f"source.database.maxConnections must allow {CONNECTIONS_PER_POD} connections for each of scaling.minReplicas",
     ),
 )
 STEADY_RULES = (
@@ -37,13 +44,6 @@ STEADY_RULES = (
         "ordering.mode may change only while state is Stopped: pods of both modes would send the same rows",
     ),
 )
-
-
-class Scaling(ApiModel):
-    """How many relay pods share the shards."""
-
-    replicas: Annotated[int, Field(ge=0, le=MAX_REPLICAS)] = 1
-    """Number of relay pods; `kubectl scale` sets it too."""
 
 
 class OutboxRelaySpec(ApiModel):
@@ -72,6 +72,8 @@ class OutboxRelaySpec(ApiModel):
     """How fast the relay may go."""
     scaling: Scaling = Scaling()
     """How many relay pods share the work."""
+    objectives: Objectives = Objectives()
+    """What is expected of the relay."""
     template: Template = Template()
     """How the relay's pods are made."""
 
@@ -93,8 +95,10 @@ class OutboxRelaySpec(ApiModel):
         """Each broken CEL rule as "path: message", for a manifest that no API server has seen."""
         parts = {
             "spec": check_rules(
-                (SPEC_RULES[0], self.ordering.mode == "None" or self.scaling.replicas <= self.ordering.shards),
+                (SPEC_RULES[0], self._has_shards_for(self.scaling.replicas or 0)),
                 (SPEC_RULES[1], bool(self.target.topic or self.topic_template)),
+                (SPEC_RULES[2], self._has_shards_for(self.scaling.min_replicas)),
+                (SPEC_RULES[3], self.scaling.min_replicas <= self.source.database.most_pods),
             ),
             "spec.source.database": self.source.database.problems(),
             "spec.source.table": self.source.table.problems(),
@@ -103,5 +107,9 @@ class OutboxRelaySpec(ApiModel):
             "spec.ordering": self.ordering.problems(),
             "spec.retry": self.retry.problems(),
             "spec.poison": self.poison.problems(),
+            "spec.scaling": self.scaling.problems(),
         }
         return [f"{path}: {message}" for path, messages in parts.items() for message in messages]
+
+    def _has_shards_for(self, replicas: int) -> bool:
+        return self.ordering.mode == "None" or replicas <= self.ordering.shards

@@ -34,6 +34,7 @@ from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Body, Relays
 from outboxrelay.controller.reporter import Reporter
 from outboxrelay.controller.resync import BlindWatch, Resync
+from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.errors import ClusterFault
@@ -127,6 +128,8 @@ async def _lead(settings: ControllerSettings, client: KubeClient, health: Health
             prober,
             Reporter(objects, Events(objects, clock=clock), clock=clock, interval=settings.status_interval),
             claims,
+            Autoscaler(clock=clock, period=settings.probe_interval),
+            metrics.scaling,
             clock=clock,
             interval=settings.probe_interval,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from outboxrelay.api.status import OutboxRelayStatus
 from outboxrelay.controller.plan import Applied
+from outboxrelay.controller.scaling import Scaled
 from outboxrelay.controller.secrets import SecretValues
 from outboxrelay.decisions.backlog import Progress
 from outboxrelay.decisions.blindness import Key
@@ -40,6 +41,8 @@ class Memory:
     repairs: list[float] = field(default_factory=list)
     """When drift was repaired lately."""
     progress: Progress | None = None
+    scaled: Scaled | None = None
+    """What the number of pods was last decided from; None where nobody decides."""
     status: OutboxRelayStatus | None = None
     """As last written, or as found."""
     written_at: float = NEVER

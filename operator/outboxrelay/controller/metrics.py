@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.decisions.blindness import Key
 
 
@@ -26,6 +27,7 @@ class Metrics:
             buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
             registry=self.registry,
         )
+        self.scaling = ScalingMetrics(self.registry)
 
     def counted(self, work: Callable[[Key], Awaitable[float | None]]) -> "Counted":
         """``work``, counted and timed."""

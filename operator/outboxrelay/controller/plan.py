@@ -13,7 +13,7 @@ from outboxrelay.api.manifest import RelayIdentity, RelayManifest
 from outboxrelay.api.names import Reason, child_name
 from outboxrelay.decisions.facts import Verdict
 from outboxrelay.manifests.config_map import config_map
-from outboxrelay.manifests.deployment import deployment, wanted_replicas
+from outboxrelay.manifests.deployment import asked_replicas, deployment, first_replicas
 from outboxrelay.manifests.kinds import CHILD_KINDS, DEPLOYMENT
 from outboxrelay.manifests.ownership import Ownership
 from outboxrelay.manifests.service_account import service_account
@@ -27,6 +27,8 @@ class Child:
     fingerprint: str
     """Changes when somebody changes what the object asks for."""
     belongs: str = ""
+    replicas: int | None = None
+    """Pods that a Deployment asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Observed:
     """Kinds of children that were looked up this time."""
     children: Mapping[str, Child] = field(default_factory=dict)
     applied: Mapping[str, Applied] = field(default_factory=dict)
+    replicas: int | None = None
+    """Pods to ask for where the spec leaves that to the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,13 @@ def digest_of(body: Mapping[str, Any]) -> str:
 
 def _must_stop(refusal: Verdict, manifest: RelayManifest) -> bool:
     """A missing Secret leaves running pods alone; a second relay on a table must not run."""
-    return refusal.reason is Reason.CONFLICTING_RELAY or wanted_replicas(manifest) == 0
+    return refusal.reason is Reason.CONFLICTING_RELAY or asked_replicas(manifest) == 0
 
 
 def _desired(observed: Observed, manifest: RelayManifest) -> list[dict[str, Any]]:
-    replicas = wanted_replicas(manifest)
+    replicas = asked_replicas(manifest)
+    if replicas is None:
+        replicas = first_replicas(manifest) if observed.replicas is None else observed.replicas
     pods = deployment(manifest, image=observed.image, credentials=observed.credentials, replicas=replicas)
     return [service_account(manifest), config_map(manifest), pods]
 

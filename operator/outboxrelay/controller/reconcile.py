@@ -1,6 +1,7 @@
 """One look at one relay: observe, plan, apply, report. Level-triggered: why it was woken does not matter."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from outboxrelay.api.manifest import RelayIdentity
@@ -14,11 +15,15 @@ from outboxrelay.controller.plan import Observed, Plan, plan
 from outboxrelay.controller.prober import Prober, Results, Subject
 from outboxrelay.controller.relays import Relays
 from outboxrelay.controller.reporter import Reporter, found_status
+from outboxrelay.controller.scaling import Autoscaler, Outcome
+from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.backlog import progressed
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, Verdict
-from outboxrelay.manifests.deployment import wanted_replicas
+from outboxrelay.decisions.scaling import scaling_active, step_news
+from outboxrelay.decisions.transitions import News
+from outboxrelay.manifests.kinds import DEPLOYMENT
 
 SETTLE_SECONDS = 8.0
 """How long the first answers of database, brokers and pods are waited for, where a status exists already."""
@@ -46,6 +51,8 @@ class Reconciler:
         prober: Prober,
         reporter: Reporter,
         claims: Claims,
+        autoscaler: Autoscaler,
+        meter: ScalingMetrics,
         *,
         clock: Clock,
         interval: float,
@@ -57,6 +64,8 @@ class Reconciler:
         self._prober = prober
         self._reporter = reporter
         self._claims = claims
+        self._autoscaler = autoscaler
+        self._meter = meter
         self._clock = clock
         self._interval = interval
         self._memories = Memories()
@@ -70,16 +79,51 @@ class Reconciler:
         identity = _identity(body)
         memory = self._memories.of(key, identity.uid, self._clock.monotonic(), lambda: found_status(body))
         observed = await self._surveyor.survey(body, identity, memory)
+        pods = [fact for fact in map(pod_facts, self._children.pods(key)) if fact]
+        outcome = self._scale(key, observed, memory, pods)
+        if outcome is not None:
+            observed = replace(observed, replicas=outcome.replicas)
         decided = plan(observed)
         applied = await self._applier.apply(identity, observed, decided, memory)
+        news = applied.news
         if applied.refusal is None:
             self._surveyor.done(observed, memory)
-        pods = [fact for fact in map(pod_facts, self._children.pods(key)) if fact]
+            news += self._carried_out(key, memory, outcome)
         self._probe(key, identity, observed, memory, pods)
-        facts = self._facts(key, body, observed, decided, applied, memory, pods)
+        facts = self._facts(key, body, observed, decided, applied, memory, pods, outcome)
         if not self._still_asking(memory, facts):
-            await self._reporter.report(identity, facts, memory, applied.news)
+            await self._reporter.report(identity, facts, memory, news)
         return min(self._interval, decided.again_after or self._interval)
+
+    def _scale(self, key: Key, observed: Observed, memory: Memory, pods: list[PodFacts]) -> Outcome | None:
+        """How many pods the relay should have; None where its spec cannot be read."""
+        if observed.manifest is None:
+            memory.scaled = None
+            return None
+        cached = self._children.deployment(key, child_name(key[1]))
+        child = observed.children.get(DEPLOYMENT.kind)
+        live = deployment_facts(cached).desired if cached else (child.replicas if child else None)
+        return self._autoscaler.outcome(
+            observed.manifest,
+            accepted=observed.refusal is None,
+            live=live,
+            before=memory.scaled,
+            found=memory.status,
+            results=self._prober.results(key),
+            pods=pods,
+            unmoved_since=memory.progress.at if memory.progress else None,
+        )
+
+    def _carried_out(self, key: Key, memory: Memory, outcome: Outcome | None) -> tuple[News, ...]:
+        """Remember a decision whose pods are asked for now; what could not be done is decided anew."""
+        if outcome is None:
+            return ()
+        memory.scaled = outcome.scaled
+        self._meter.decided(key, outcome.replicas, outcome.facts, scaling_active(outcome.facts))
+        if outcome.step is None:
+            return ()
+        self._meter.stepped(key, outcome.step)
+        return (step_news(outcome.step),)
 
     def _still_asking(self, memory: Memory, facts: Facts) -> bool:
         """Whether a leader that has just begun had better wait for answers than write that it knows nothing."""
@@ -93,6 +137,7 @@ class Reconciler:
         self._prober.forget(key)
         self._claims.withdraw(key)
         self._memories.forget(key)
+        self._meter.forget(key)
 
     def _probe(
         self, key: Key, identity: RelayIdentity, observed: Observed, memory: Memory, pods: list[PodFacts]
@@ -114,11 +159,12 @@ class Reconciler:
         applied: Applications,
         memory: Memory,
         pods: list[PodFacts],
+        outcome: Outcome | None,
     ) -> Facts:
         now, results, manifest = self._clock.monotonic(), self._prober.results(key), observed.manifest
         reports = results.fresh_reports(now)
         state = manifest.spec.state if manifest else "Running"
-        wanted = wanted_replicas(manifest) if manifest else _asked(body)
+        wanted = outcome.replicas if outcome else _asked(body)
         self._follow_progress(memory, results, now, expected=state == "Running" and wanted > 0)
         verdict = applied.refusal.verdict if applied.refusal and applied.refusal.verdict else decided.verdict
         return Facts(
@@ -133,6 +179,8 @@ class Reconciler:
             pods=tuple(pods),
             reports=reports,
             progress_at=memory.progress.at if memory.progress else None,
+            scaling=outcome.facts if outcome else None,
+            max_lag=float(manifest.spec.objectives.max_lag_seconds) if manifest else 30.0,
         )
 
     def _deployment(self, key: Key, applied: Applications, verdict: Verdict) -> DeploymentFacts | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import structlog
+from pydantic import ValidationError
 
 from outboxrelay import __version__
 from outboxrelay.api.manifest import RelayIdentity
-from outboxrelay.api.status import Backlog, OutboxRelayStatus
+from outboxrelay.api.status import Backlog, OutboxRelayStatus, ScalingStatus
 from outboxrelay.controller.clock import Clock, timestamp
 from outboxrelay.controller.memory import Memory
 from outboxrelay.decisions.facts import Facts
@@ -98,8 +99,17 @@ def found_status(body: Mapping[str, Any]) -> OutboxRelayStatus:
             "conditions": [item.model_dump(by_alias=True) for item in parse_conditions(status.get("conditions"))],
             "held": {"keys": held["keys"]} if isinstance(held.get("keys"), int) else None,
             "backlog": backlog,
+            "scaling": _found_scaling(status.get("scaling")),
         }
     )
+
+
+def _found_scaling(item: object) -> dict[str, Any] | None:
+    """status.scaling as far as this version can read it."""
+    try:
+        return ScalingStatus.model_validate(item).model_dump(by_alias=True)
+    except ValidationError:
+        return None
 
 
 def _found_backlog(item: object) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from outboxrelay.decisions.conflicts import Claim, TablePlace
 from outboxrelay.decisions.facts import Verdict
 from outboxrelay.errors import Fault, InvalidInput
 from outboxrelay.manifests.config import credentials_hash
-from outboxrelay.manifests.deployment import wanted_replicas
+from outboxrelay.manifests.deployment import asked_replicas
 from outboxrelay.manifests.kinds import CHILD_KINDS, DEPLOYMENT
 from outboxrelay.manifests.ownership import Ownership, owner_text, ownership
 from outboxrelay.manifests.secrets import references
@@ -100,7 +100,7 @@ class Surveyor:
         except Fault as fault:
             self._claims.withdraw(key)
             return Verdict(Reason.INVALID_SPEC, f"{fault.message}; correct the Secret")
-        if wanted_replicas(manifest) == 0:
+        if asked_replicas(manifest) == 0:
             self._claims.withdraw(key)
             return None
         table = manifest.spec.source.table
@@ -117,7 +117,8 @@ class Surveyor:
             if live is None and (kind is not DEPLOYMENT or due or kind.kind not in memory.applied):
                 live = await self._objects.get(kind, identity.namespace, name)
             if live is not None:
-                found[kind.kind] = Child(ownership(live, identity), fingerprint(live), owner_text(live))
+                replicas = live.get("spec", {}).get("replicas", 1) if kind is DEPLOYMENT else None
+                found[kind.kind] = Child(ownership(live, identity), fingerprint(live), owner_text(live), replicas)
         return frozenset(kind.kind for kind in kinds), found
 
     def _observed(

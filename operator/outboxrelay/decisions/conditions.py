@@ -1,4 +1,4 @@
-"""What the facts say about one relay's health: seven conditions, each with a reason and a sentence.
+"""What the facts say about one relay's health: nine conditions, each with a reason and a sentence.
 
 Unknown is said where something cannot be observed now; nothing is guessed.
 """
@@ -9,6 +9,7 @@ from outboxrelay.api.names import Condition, Reason
 from outboxrelay.api.report import Health
 from outboxrelay.decisions.availability import available
 from outboxrelay.decisions.facts import Facts, Finding, PodReport, Probe, Status
+from outboxrelay.decisions.scaling import scaling_active
 
 STALE_SECONDS = 15.0
 """A probe older than this says nothing."""
@@ -28,7 +29,8 @@ def conditions(facts: Facts) -> tuple[Finding, ...]:
         available(facts),
         delivering(facts),
     )
-    return (ready(facts, parts), *parts, quarantined(facts))
+    others = lag_within_objective(facts), scaling_active(facts.scaling), quarantined(facts)
+    return (ready(facts, parts), *parts, *others)
 
 
 def accepted(facts: Facts) -> Finding:
@@ -74,7 +76,7 @@ def reachable(
 def delivering(facts: Facts) -> Finding:
     """The condition Delivering: whether rows move, as far as pods and the table tell."""
     kind = Condition.DELIVERING
-    if facts.wanted == 0:
+    if facts.wanted == 0 and not facts.asleep:
         return _finding(kind, "False", Reason.PAUSED, "no pod is asked for, so nothing is delivered")
     if facts.state == "Paused":
         return _finding(kind, "False", Reason.PAUSED, "spec.state is Paused: pods are connected and read nothing")
@@ -90,6 +92,20 @@ def delivering(facts: Facts) -> Finding:
     if not facts.reports:
         return _finding(kind, "Unknown", Reason.PENDING, "rows wait, and no pod has told yet what it does")
     return _finding(kind, "True", Reason.PROGRESSING, "rows are being delivered")
+
+
+def lag_within_objective(facts: Facts) -> Finding:
+    """The condition LagWithinObjective. A relay that is late and delivers is Ready all the same."""
+    kind, count, most = Condition.LAG_WITHIN_OBJECTIVE, facts.count, facts.max_lag
+    if count is None or facts.now - count.at > STALE_SECONDS:
+        return _finding(kind, "Unknown", Reason.PROBE_STALE, "the table cannot be counted now")
+    if count.rows and count.oldest_age is None:
+        message = "the table has no time column, or the oldest row no time: name one in spec.source.table.columns"
+        return _finding(kind, "Unknown", Reason.LAG_UNKNOWN, message)
+    if count.rows and (count.oldest_age or 0.0) > most:
+        message = f"the oldest row that can be delivered waits for more than maxLagSeconds {most:.0f}"
+        return _finding(kind, "False", Reason.OBJECTIVE_MISSED, message)
+    return _finding(kind, "True", Reason.WITHIN_OBJECTIVE, f"no row waits for more than maxLagSeconds {most:.0f}")
 
 
 def quarantined(facts: Facts) -> Finding:
@@ -121,7 +137,7 @@ def ready(facts: Facts, parts: Iterable[Finding]) -> Finding:
         return _finding(kind, "False", verdict.reason, verdict.message)
     if facts.state == "Stopped":
         return _finding(kind, "False", Reason.STOPPED, "spec.state is Stopped; set it to Running to deliver")
-    if facts.wanted == 0:
+    if facts.wanted == 0 and not facts.asleep:
         return _finding(kind, "False", Reason.STOPPED, "spec.scaling.replicas is 0; raise it to deliver")
     if facts.state == "Paused":
         return _finding(kind, "False", Reason.PAUSED, "spec.state is Paused; set it to Running to deliver")

@@ -5,6 +5,7 @@ from typing import Literal
 
 from outboxrelay.api.names import Reason
 from outboxrelay.api.report import RelayReport
+from outboxrelay.decisions.autoscaling.values import ScalingFacts
 
 Status = Literal["True", "False", "Unknown"]
 
@@ -116,6 +117,15 @@ class Facts:
     """Fresh ones only."""
     progress_at: float | None = None
     """When rows were last seen to move, or there were none."""
+    scaling: ScalingFacts | None = None
+    """None where the spec cannot be read."""
+    max_lag: float = 30.0
+    """Seconds that the oldest row should not pass."""
+
+    @property
+    def asleep(self) -> bool:
+        """Whether no pod runs because there is nothing to do."""
+        return self.scaling is not None and self.scaling.asleep
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from outboxrelay.api.status import (
     ConditionStatus,
     HeldStatus,
     OutboxRelayStatus,
-    ScalingStatus,
 )
 from outboxrelay.decisions.backlog import lag_display, rounded, rows_display
 from outboxrelay.decisions.conditions import STALE_SECONDS, conditions
 from outboxrelay.decisions.facts import Facts, PodReport
+from outboxrelay.decisions.scaling import scaling_status
 from outboxrelay.decisions.transitions import with_history
 
 MAX_EXAMPLES = 5
@@ -47,7 +47,7 @@ def status_of(facts: Facts, frame: Frame, before: OutboxRelayStatus) -> OutboxRe
         quarantined_rows=_quarantined(facts, before.quarantined_rows),
         limitations=_told(facts, before.limitations, lambda report: report.limitations),
         notices=_told(facts, before.notices, _notices),
-        scaling=ScalingStatus(desired_replicas=facts.wanted, summary=f"{ready}/{facts.wanted}"),
+        scaling=scaling_status(facts.scaling, ready=ready, wanted=facts.wanted, at=frame.now),
         conditions=with_history(conditions(facts), before.conditions, generation=frame.generation, now=frame.now),
     )
 
@@ -60,11 +60,13 @@ def worth_writing(old: OutboxRelayStatus, new: OutboxRelayStatus, *, since: floa
 
 
 def _meaning(status: OutboxRelayStatus) -> object:
-    return status.model_dump(exclude={"backlog"})
+    return status.model_dump(exclude={"backlog": True, "scaling": {"last_decision"}})
 
 
 def _numbers(status: OutboxRelayStatus) -> object:
-    return None if status.backlog is None else status.backlog.model_dump(exclude={"observed_at"})
+    backlog = None if status.backlog is None else status.backlog.model_dump(exclude={"observed_at"})
+    decision = status.scaling.last_decision if status.scaling else None
+    return backlog, None if decision is None else decision.model_dump(exclude={"at"})
 
 
 def _backlog(facts: Facts, frame: Frame, before: Backlog | None) -> Backlog | None:

@@ -1,6 +1,7 @@
 """The relay's config file: what of the spec a running relay needs to know.
 
-Replicas, the pod template and the generation are left out: scaling and relabelling must not restart a relay.
+What is about the number of pods, the pod template and the generation are left out: scaling and relabelling must not
+restart a relay.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import yaml
 
 from outboxrelay.api.manifest import RelayManifest
 
-NOT_FOR_RELAYS = ("scaling", "template")
+NOT_FOR_RELAYS = ("scaling", "objectives", "template")
 
 
 def config_text(manifest: RelayManifest) -> str:
@@ -21,6 +22,8 @@ def config_text(manifest: RelayManifest) -> str:
     spec = {key: value for key, value in document["spec"].items() if key not in NOT_FOR_RELAYS}
     # Stopped means that there is no pod to read this: starting again then needs no new pod template.
     spec["state"] = "Paused" if manifest.spec.state == "Paused" else "Running"
+    database = {key: value for key, value in spec["source"]["database"].items() if key != "maxConnections"}
+    spec["source"] = {**spec["source"], "database": database}
     document["spec"] = spec
     return yaml.safe_dump(document, sort_keys=True, width=110)
 

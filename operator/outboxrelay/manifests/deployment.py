@@ -23,6 +23,14 @@ def deployment(manifest: RelayManifest, *, image: str, credentials: str, replica
     }
 
 
-def wanted_replicas(manifest: RelayManifest) -> int:
-    """Pods that the spec asks for."""
-    return 0 if manifest.spec.state == "Stopped" else manifest.spec.scaling.replicas
+def asked_replicas(manifest: RelayManifest) -> int | None:
+    """Pods that the spec asks for; None where the operator decides."""
+    if manifest.spec.state == "Stopped":
+        return 0
+    scaling = manifest.spec.scaling
+    return None if scaling.effective_mode == "Auto" else scaling.replicas
+
+
+def first_replicas(manifest: RelayManifest) -> int:
+    """Pods of a relay that has none yet, where the operator decides."""
+    return max(1, manifest.spec.scaling.min_replicas)

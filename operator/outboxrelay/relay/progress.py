@@ -1,5 +1,7 @@
 """What went through: for /state, for /metrics, and for nothing else."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Literal
 
@@ -17,16 +19,37 @@ class Progress:
         self._clock = clock
         self._rates = Rates(clock.monotonic())
         self._begun: float | None = None
+        self._resting_since: float | None = None
+        self._full_since: float | None = None
         self._rows = self._bytes = self._in_flight = 0
         self._delivered_at: datetime | None = None
         self._read_at: datetime | None = None
 
-    def read(self, seconds: float, rows: int, in_flight: int) -> None:
-        """The table was read."""
+    def read(self, seconds: float, rows: int, in_flight: int, *, full: bool) -> None:
+        """The table was read; ``full``: more rows wait than one read takes."""
+        now = self._clock.monotonic()
+        self._rates.read(now, seconds)
+        if self._full_since is not None:
+            self._rates.full(self._full_since, now)
+        self._full_since = now if full else None
         self._read_at = self._clock.now()
         self._metrics.read_seconds.observe(seconds)
         self._in_flight = rows + in_flight
         self._metrics.in_flight.set(self._in_flight)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """While there is nothing to do."""
+        begun = self._resting_since = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._resting_since = None
+            self._rates.rested(begun, self._clock.monotonic())
+
+    def interrupted(self) -> None:
+        """Something failed: what waits now says nothing of how fast this process can be."""
+        self._full_since = None
 
     def begin(self, rows: int) -> None:
         """A batch is on its way."""
@@ -38,7 +61,7 @@ class Progress:
         """Of the batch, ``rows`` were confirmed; the seconds that it took."""
         now = self._clock.monotonic()
         begun, self._begun = self._begun or now, None
-        self._rates.record(begun, now, rows)
+        self._rates.confirmed(now, rows)
         self._metrics.publish_seconds.observe(now - begun)
         self._rows += rows
         self._bytes += size
@@ -71,7 +94,9 @@ class Progress:
             rows_total=self._rows,
             bytes_total=self._bytes,
             rows_per_second=round(self._rates.rows_per_second(now), 2),
-            busy_share=round(self._rates.busy_share(now, self._begun), 3),
+            busy_share=round(self._rates.busy_share(now, self._resting_since), 3),
+            full_share=round(self._rates.full_share(now, self._full_since), 3),
+            read_p95_milliseconds=_milliseconds(self._rates.slow_read_seconds(now)),
             in_flight_rows=self._in_flight,
             last_delivered_at=self._delivered_at,
             last_read_at=self._read_at,
@@ -79,3 +104,7 @@ class Progress:
             retry_at=retry_at,
             flow=flow,
         )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

@@ -131,7 +131,7 @@ class Pump:
         """One read, and what it found on its way. Raises SourceFault."""
         if not self._may_read():
             await self._arrive()
-            await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
+            await self._idle()
             return
         await self._follow_shards()
         await self._careful.look()
@@ -148,7 +148,7 @@ class Pump:
             )
         if self._held.blocks_all:
             await self._arrive()
-            await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
+            await self._idle()
             return
         batch = await self._read()
         found = len(batch.rows)
@@ -165,7 +165,13 @@ class Pump:
         if await self._send(batch) or not batch.full or self._locking:
             await self._arrive()
         if not batch.full:
-            await self._rest.after(found, batch.full, self._reader.begun, self._beat)
+            with self._progress.resting():
+                await self._rest.after(found, batch.full, self._reader.begun, self._beat)
+
+    async def _idle(self) -> None:
+        """There is nothing that this process may read."""
+        with self._progress.resting():
+            await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
 
     async def _follow_shards(self) -> None:
         """Forget the held rows of shards that moved: whoever owns them now sees to them."""
@@ -197,7 +203,6 @@ class Pump:
 
     async def _read(self) -> Batch:
         """The next rows, while the batch before the one on its way is settled; raises SourceFault."""
-        begun = self._clock.monotonic()
         in_flight = [*self._settler.unsettled, *(self._publishing[0].ids if self._publishing else [])]
         bounds = [most for most in (self._flow.most_rows(), self._careful.most_rows) if most is not None]
         if self._locking:
@@ -214,7 +219,9 @@ class Pump:
             if not reading.cancelled() and reading.exception() is None:
                 self._forget(reading.result())
             raise
-        self._progress.read(self._clock.monotonic() - begun, len(batch.rows), len(in_flight))
+        # Rows that are sent one by one to find a bad one tell nothing of how fast this process can be.
+        full = batch.full and not self._careful.active
+        self._progress.read(self._reader.seconds, len(batch.rows), len(in_flight), full=full)
         return batch
 
     async def _send(self, batch: Batch) -> bool:
@@ -265,6 +272,7 @@ class Pump:
         if isinstance(outcome, Broken):
             self._reader.forget()
             self._flow.outage()
+            self._progress.interrupted()
             await self._circuit.trip(outcome.fault)
             await self._source.release()
         refused = [refusal.row_id for refusal in outcome.refusals] if isinstance(outcome, Refused) else []
@@ -397,6 +405,7 @@ class Pump:
         wait = backoff(self._policy, self._failures, self._clock.chance())
         self._health.bad(fault)
         self._progress.source_failed(fault.reason)
+        self._progress.interrupted()
         self._flow.outage()
         log.warning(
             "source_failed",

@@ -41,6 +41,8 @@ class Reader:
         self.holder: Holder | None = None
         """Who holds rows or the floor back, where that lasts."""
         self.begun = 0.0
+        self.seconds = 0.0
+        """How long the last read took."""
 
     @property
     def floor(self) -> int | None:
@@ -71,9 +73,11 @@ class Reader:
         if sweep:
             self._sweep_at = now + SWEEP_SECONDS * (0.9 + 0.2 * self._clock.chance())
         ticket = self._ownership.begin()
+        asked = self._clock.monotonic()
         try:
             limit = self._limit if most is None else min(self._limit, most)
             rows = await self._source.read(self._request(in_flight, limit, sweep))
+            self.seconds = self._clock.monotonic() - asked
         except BaseException:
             self._ownership.end(ticket)
             raise
