@@ -5,15 +5,23 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
 
 import click
 
+from outboxrelay.api.incidents import RUNBOOKS, Severity
 from outboxrelay.cli import cli
 from outboxrelay.errors import InvalidInput
 from outboxrelay.settings import ControllerSettings
 from outboxrelay.telemetry import LEVELS, configure_logging
 
 CONTROLLER_PREFIX = "OUTBOXRELAY_CONTROLLER_"
+SINGULAR = {
+    "namespaces": "namespace",
+    "webhook_urls": "webhook_url",
+    "alertmanager_urls": "alertmanager_url",
+}
+"""Variables of options that may be given more than once."""
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -46,6 +54,34 @@ NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
     show_default=True,
     help="Databases, brokers and relay pods are asked that often.",
 )
+@click.option(
+    "--webhook-url",
+    "webhook_urls",
+    multiple=True,
+    envvar=f"{CONTROLLER_PREFIX}WEBHOOK_URL",
+    help="Where incidents are told as CloudEvents; repeatable, or joined by commas. Give it as the variable where it "
+    "holds credentials.",
+)
+@click.option(
+    "--alertmanager-url",
+    "alertmanager_urls",
+    multiple=True,
+    envvar=f"{CONTROLLER_PREFIX}ALERTMANAGER_URL",
+    help="Alertmanagers that get incidents as alerts, every one of a cluster; without /api/v2/alerts.",
+)
+@click.option(
+    "--notify-severity",
+    type=click.Choice([str(item) for item in Severity]),
+    default=str(Severity.WARNING),
+    show_default=True,
+    help="Least severity that is told there.",
+)
+@click.option(
+    "--runbook-url",
+    default=RUNBOOKS,
+    show_default=True,
+    help="Where the pages of docs/incidents are served; links in status and notifications begin with it.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least level to log.")
 def controller(
     relay_image: str,
@@ -56,6 +92,10 @@ def controller(
     port: int,
     status_interval_seconds: float,
     probe_interval_seconds: float,
+    webhook_urls: tuple[str, ...],
+    alertmanager_urls: tuple[str, ...],
+    notify_severity: str,
+    runbook_url: str,
     log_level: str,
 ) -> int:
     """Look after OutboxRelays: make their pods, watch over them, and say how they are."""
@@ -70,6 +110,10 @@ def controller(
         status_interval=status_interval_seconds,
         probe_interval=probe_interval_seconds,
         log_level=log_level,
+        webhook_urls=split_urls("--webhook-url", webhook_urls),
+        alertmanager_urls=split_urls("--alertmanager-url", alertmanager_urls),
+        notify_severity=notify_severity,
+        runbook_url=runbook_url.strip() or RUNBOOKS,
     )
     configure_logging(settings.log_level)
     # What it imports takes memory and time that the other commands need not spend.
@@ -80,7 +124,7 @@ def controller(
 
 def _known_variables() -> list[str]:
     names = [parameter.name or "" for parameter in controller.params]
-    return [CONTROLLER_PREFIX + {"namespaces": "namespace"}.get(name, name).upper() for name in names]
+    return [CONTROLLER_PREFIX + SINGULAR.get(name, name).upper() for name in names]
 
 
 def _required(variable: str) -> str:
@@ -105,3 +149,17 @@ def split_namespaces(values: Iterable[str]) -> tuple[str, ...]:
         if not NAMESPACE.fullmatch(name):
             raise InvalidInput(f"--namespace: {name!r} is not the name of a namespace")
     return tuple(dict.fromkeys(names))
+
+
+def split_urls(flag: str, values: Iterable[str]) -> tuple[str, ...]:
+    """URLs from repeated or comma-separated values, each once. What is wrong is told without the URL's text."""
+    urls = [url.strip() for value in values for url in re.split(r"[,\s]+", value) if url.strip()]
+    for number, url in enumerate(urls, start=1):
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable or not url.isascii():
+            raise InvalidInput(f"{flag}: URL {number} of {len(urls)} is none; it must be like https://host:port/path")
+    return tuple(dict.fromkeys(urls))

@@ -18,6 +18,7 @@ from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.backlog import progressed
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, Verdict
+from outboxrelay.decisions.incidents.silence import heard, silent
 from outboxrelay.manifests.deployment import wanted_replicas
 
 SETTLE_SECONDS = 8.0
@@ -92,6 +93,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._prober.forget(key)
         self._claims.withdraw(key)
+        self._reporter.forget(key)
         self._memories.forget(key)
 
     def _probe(
@@ -120,6 +122,7 @@ class Reconciler:
         state = manifest.spec.state if manifest else "Running"
         wanted = wanted_replicas(manifest) if manifest else _asked(body)
         self._follow_progress(memory, results, now, expected=state == "Running" and wanted > 0)
+        memory.heard = heard(memory.heard, pods, reports, now)
         verdict = applied.refusal.verdict if applied.refusal and applied.refusal.verdict else decided.verdict
         return Facts(
             now=now,
@@ -133,6 +136,9 @@ class Reconciler:
             pods=tuple(pods),
             reports=reports,
             progress_at=memory.progress.at if memory.progress else None,
+            silent=silent(memory.heard, now, self._interval),
+            source_scope=memory.source_scope,
+            target_scope=",".join(sorted(manifest.spec.target.bootstrap_servers)) if manifest else "",
         )
 
     def _deployment(self, key: Key, applied: Applications, verdict: Verdict) -> DeploymentFacts | None:

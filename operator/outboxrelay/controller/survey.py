@@ -100,6 +100,7 @@ class Surveyor:
         except Fault as fault:
             self._claims.withdraw(key)
             return Verdict(Reason.INVALID_SPEC, f"{fault.message}; correct the Secret")
+        memory.source_scope = ",".join(f"{host}:{port}" for host, port in hosts)
         if wanted_replicas(manifest) == 0:
             self._claims.withdraw(key)
             return None

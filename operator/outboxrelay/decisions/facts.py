@@ -89,6 +89,8 @@ class PodFacts:
     ready: bool
     problem: Reason | None = None
     message: str = ""
+    fell: bool = False
+    """Whether it was ready since its container started, and is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,12 @@ class Facts:
     """Fresh ones only."""
     progress_at: float | None = None
     """When rows were last seen to move, or there were none."""
+    silent: tuple[str, ...] = ()
+    """Pods that should answer the controller and have not for long."""
+    source_scope: str = ""
+    """Hosts of the database, where they are known."""
+    target_scope: str = ""
+    """The brokers."""
 
 
 @dataclass(frozen=True, slots=True)
