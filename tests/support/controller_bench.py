@@ -68,12 +68,14 @@ class FakeCache:
     def __init__(self, kube: FakeKube) -> None:
         self._kube = kube
         self.pod_bodies: list[dict[str, Any]] = []
+        self.pods_of: dict[Key, list[dict[str, Any]]] = {}
+        """Where relays have pods of their own."""
 
     def deployment(self, key: Key, name: str) -> dict[str, Any] | None:
         return self._kube.objects.get((DEPLOYMENT.kind, key[0], name))
 
     def pods(self, key: Key) -> list[dict[str, Any]]:
-        return self.pod_bodies
+        return self.pods_of.get(key, self.pod_bodies)
 
     def remember(self, kind: ResourceKind, body: Mapping[str, Any]) -> None:
         """Nothing is behind."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -233,7 +234,7 @@ def test_only_a_few_that_ended_are_kept_and_none_for_more_than_a_day() -> None:
         story.looks(3)
     assert len(story.incidents.items) == 5
     story.look(after=90_000)
-    assert story.incidents.items == ()
+    assert not story.incidents.items
 
 
 def test_every_type_of_one_scope_fits_into_the_status() -> None:
@@ -291,8 +292,8 @@ def test_noise_does_not_make_it_flap(seen: list[bool]) -> None:
         story.look(*([BROKER] if bad else []))
     times = [moment for _, moment in story.changes]
     # It opens for two bad looks in a row and closes after at least three good ones, later more and more.
-    assert len(story.changes) <= 2 + len(seen) // 8
-    assert all(later > earlier for earlier, later in zip(times, times[1:], strict=False))
+    assert len(story.changes) <= 5 + len(seen) // 13
+    assert all(later > earlier for earlier, later in pairwise(times))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.config import list_kube_config_contexts, load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
 from outboxrelay.errors import ClusterFault, InvalidInput
@@ -98,23 +98,44 @@ class KubeClient:
 
 
 @asynccontextmanager
-async def open_client() -> AsyncIterator[KubeClient]:
-    """A client for the cluster that the pod runs in, or else the one of KUBECONFIG."""
+async def open_client(context: str | None = None, agent: str = "outboxrelay-controller") -> AsyncIterator[KubeClient]:
+    """A client for the cluster that the pod runs in, or else the one of KUBECONFIG (there of ``context``)."""
     configuration = Configuration()
     try:
-        if _in_cluster():
+        if _in_cluster() and context is None:
             load_incluster_config(client_configuration=configuration)
         else:
-            await load_kube_config(client_configuration=configuration, persist_config=False)
+            await load_kube_config(
+                config_file=_kubeconfig(), context=context, client_configuration=configuration, persist_config=False
+            )
     except (ConfigException, OSError) as error:
         line = " ".join(str(error).split())
         raise InvalidInput(f"cannot find the cluster, neither by a service account nor by KUBECONFIG: {line}") from None
     api = ApiClient(configuration)
-    api.user_agent = "outboxrelay-controller"
+    api.user_agent = agent
     try:
         yield KubeClient(api)
     finally:
         await api.close()
+
+
+def namespace_of(context: str | None = None) -> str:
+    """The namespace that kubectl would take; raises InvalidInput where there is no such context."""
+    if _in_cluster() and context is None:
+        return SERVICE_ACCOUNT_TOKEN.with_name("namespace").read_text(encoding="utf-8").strip() or "default"
+    try:
+        contexts, active = list_kube_config_contexts(_kubeconfig())
+    except (ConfigException, OSError) as error:
+        raise InvalidInput(f"KUBECONFIG: {' '.join(str(error).split())}") from None
+    chosen = active if context is None else next((item for item in contexts if item["name"] == context), None)
+    if chosen is None:
+        raise InvalidInput(f"--context: there is no context {context!r}; `kubectl config get-contexts` lists them")
+    return str(chosen.get("context", {}).get("namespace") or "default")
+
+
+def _kubeconfig() -> str:
+    """Read now: the library reads the variable when it is imported."""
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
 
 
 def _in_cluster() -> bool:

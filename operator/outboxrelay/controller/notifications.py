@@ -15,6 +15,7 @@ from outboxrelay.errors import NotificationFault
 
 log = structlog.get_logger(__name__)
 
+LEAST_WAIT = 0.01
 BACKOFF = BackoffPolicy(initial=1.0, maximum=30.0, multiplier=2.0)
 
 
@@ -124,7 +125,8 @@ class _Line:
             if due is not None and due <= now:
                 return
             try:
-                async with asyncio.timeout(None if due is None else due - now):
+                # A timer may be early by the clock's resolution: a shorter wait would become a tight loop.
+                async with asyncio.timeout(None if due is None else max(due - now, LEAST_WAIT)):
                     await self._changed.wait()
             except TimeoutError:
                 continue
