@@ -5,7 +5,20 @@ from tests.support.line import Line
 from tests.support.stand import Stand
 from tests.support.waiting import until
 
-COLUMNS = ("NAME", "READY", "REASON", "REPLICAS", "BACKLOG", "LAG", "QUARANTINED", "TABLE", "TOPIC", "MESSAGE", "AGE")
+COLUMNS = (
+    "NAME",
+    "READY",
+    "REASON",
+    "REPLICAS",
+    "BACKLOG",
+    "LAG",
+    "INCIDENTS",
+    "QUARANTINED",
+    "TABLE",
+    "TOPIC",
+    "MESSAGE",
+    "AGE",
+)
 
 
 async def test_the_shortest_manifest_becomes_ready_delivers_and_fills_every_column(stand: Stand) -> None:

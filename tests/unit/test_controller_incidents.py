@@ -138,7 +138,7 @@ async def test_sixty_relays_on_one_dead_broker_are_one_parent_one_notice_and_few
         await looks(bench, relays, 6)
         assert bench.told.states() == [("BrokerUnavailable", "opened"), ("BrokerUnavailable", "resolved")]
         assert bench.told.notices[1].id == notice.id
-        assert len(bench.told.notices[1].relays) == 1
+        assert len(bench.told.notices[1].relays) == 60
         assert len(bench.kube.writes()) == 3 * 60 + 1
 
 
@@ -231,3 +231,14 @@ async def test_metrics_show_what_is_open_and_nothing_of_what_is_gone() -> None:
         text = generate_latest(registry).decode()
         assert 'outboxrelay_incidents_open{severity="Critical",type="BrokerUnavailable"} 0.0' in text
         assert 'outboxrelay="orders"' not in text
+
+
+async def test_a_failover_of_the_operator_is_told_and_resolved() -> None:
+    bench = Bench()
+    notice = bench.incidents.took_over("operator-1", bench.clock.now())
+    bench.clock.move(30)
+    bench.incidents.resolved(notice)
+    assert bench.told.states() == [("OperatorFailover", "opened"), ("OperatorFailover", "resolved")]
+    assert bench.told.notices[0].id == bench.told.notices[1].id
+    assert "operator-1" in notice.incident.message
+    assert bench.told.counted == [("OperatorFailover", "Warning")]

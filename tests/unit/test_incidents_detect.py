@@ -217,6 +217,14 @@ def test_rows_that_do_not_move_are_an_incident() -> None:
     assert types(progress_at=NOW - 25) == {"NoProgress"}
 
 
+def test_rows_that_wait_for_the_first_pod_are_no_incident_unless_it_takes_too_long() -> None:
+    starting: dict[str, Any] = {"pods": (PodFacts("p", None, ready=False),), "reports": ()}
+    soon = seen(progress_at=NOW - 60, **starting)
+    assert soon.signals == ()
+    assert {"NoProgress", "LagObjectiveMissed"} <= soon.unknown
+    assert types(progress_at=NOW - 120, **starting) == {"NoProgress"}
+
+
 def test_while_a_pod_recovers_nothing_is_said_about_progress() -> None:
     waiting = report(delivered=5, circuit="Open")
     assert "NoProgress" in seen(reports=(PodReport(NOW, waiting),)).unknown

@@ -138,7 +138,14 @@ def test_what_comes_back_later_is_another_incident() -> None:
 
 
 def test_the_more_often_it_comes_back_the_longer_it_must_stay_away() -> None:
-    assert [close_ticks(number) for number in (1, 2, 3, 4, 5, 100)] == [3, 6, 12, 24, MOST_CLOSE_TICKS, 24]
+    assert [close_ticks("PoisonRows", number) for number in (1, 2, 3, 4, 5, 100)] == [
+        3,
+        6,
+        12,
+        24,
+        MOST_CLOSE_TICKS,
+        24,
+    ]
     story = Story()
     for _ in range(60):
         story.looks(2, BROKER)
@@ -148,6 +155,16 @@ def test_the_more_often_it_comes_back_the_longer_it_must_stay_away() -> None:
 
 def test_a_crash_loop_counts_at_once_since_kubernetes_has_counted_already() -> None:
     assert Story().look(CRASH)
+
+
+def test_a_process_that_runs_for_a_while_between_two_ends_makes_no_two_incidents() -> None:
+    story = Story()
+    for _ in range(20):
+        story.looks(3, CRASH)
+        story.looks(8)
+    assert story.told() == ["opened"]
+    story.looks(4)
+    assert story.told() == ["opened", "closed"]
 
 
 def test_a_symptom_is_not_told_while_something_explains_it_nor_right_after() -> None:

@@ -146,7 +146,7 @@ class IncidentKeeper:
             started_at=since,
             detected_at=max(since, self._now()),
             reason="LeaseTaken",
-            message=f"{holder} led and did not renew the Lease; relays went on delivering meanwhile"[:MESSAGE_LIMIT],
+            message=f"the leader before was {holder}; relays went on delivering meanwhile"[:MESSAGE_LIMIT],
         )
         notice = notice_of(incident, (), self._runbooks)
         self._tally.opened(incident.type, incident.severity, (incident.detected_at - since).total_seconds())
@@ -183,13 +183,12 @@ class IncidentKeeper:
         if item.parent is None:
             self._teller.tell(self._notice(key, item))
             return [self._event(item)]
-        affected = self._relays(key, item)
         self._parents, parent = leave(self._parents, key, item, now)
         if parent is None:
             return []
-        notice = notice_of(parent.incident, affected, self._runbooks)
+        notice = notice_of(parent.incident, parent.relays(), self._runbooks)
         if parent.incident.open:
-            self._teller.renew(self._notice(key, item))
+            self._teller.renew(notice)
             return []
         self._teller.tell(notice)
         return [self._event(item)]
@@ -199,11 +198,7 @@ class IncidentKeeper:
         parent = self._parents.by_id.get(item.parent or "")
         if parent is None:
             return notice_of(item, (key,), self._runbooks)
-        return notice_of(parent.incident, self._relays(key, item), self._runbooks)
-
-    def _relays(self, key: Key, item: Incident) -> tuple[Key, ...]:
-        parent = self._parents.by_id.get(item.parent or "")
-        return tuple({member for member, _ in parent.members}) if parent and parent.members else (key,)
+        return notice_of(parent.incident, parent.relays(), self._runbooks)
 
     def _used_by_others(self, key: Key, scope: str) -> bool:
         hosts = set(scope.split(","))

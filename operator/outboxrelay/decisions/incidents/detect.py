@@ -16,6 +16,8 @@ from outboxrelay.decisions.facts import Facts, Probe
 from outboxrelay.decisions.incidents.kinds import KINDS
 
 LAG_CONDITION = "LagWithinObjective"
+START_SECONDS = 120.0
+"""As long as a rollout may take."""
 
 DATABASE = {
     Reason.TLS_FAILED: IncidentType.DATABASE_TLS_FAILED,
@@ -95,7 +97,7 @@ def observe(facts: Facts, conditions: Sequence[ConditionStatus]) -> Observation:
     """What ``facts`` and the conditions made of them say about every type of incident."""
     known = {item.type: item for item in conditions}
     signals, unknown = _declared(facts)
-    for more, unsure in (_database(facts), _brokers(facts), _pods(facts), _delivery(known), _rows(facts)):
+    for more, unsure in (_database(facts), _brokers(facts), _pods(facts), _delivery(facts, known), _rows(facts)):
         signals += more
         unknown |= unsure
     explained = any(KINDS[item.type].explains for item in signals if item.type not in PODS.values())
@@ -226,8 +228,10 @@ def _nobody_works(facts: Facts, signals: Iterable[Signal]) -> bool:
     return ill and not any(pod.ready and pod.name not in facts.silent for pod in facts.pods)
 
 
-def _delivery(known: Mapping[str, ConditionStatus]) -> tuple[list[Signal], set[IncidentType]]:
+def _delivery(facts: Facts, known: Mapping[str, ConditionStatus]) -> tuple[list[Signal], set[IncidentType]]:
     signals, unsure = [], set()
+    if _starting(facts):
+        return [], {IncidentType.NO_PROGRESS, IncidentType.LAG_OBJECTIVE_MISSED}
     delivering = known.get(Condition.DELIVERING)
     if delivering is not None and delivering.reason == Reason.NO_PROGRESS:
         signals.append(Signal(IncidentType.NO_PROGRESS, delivering.reason, delivering.message))
@@ -239,6 +243,13 @@ def _delivery(known: Mapping[str, ConditionStatus]) -> tuple[list[Signal], set[I
     elif lag is not None and lag.status == "Unknown":
         unsure.add(IncidentType.LAG_OBJECTIVE_MISSED)
     return signals, unsure
+
+
+def _starting(facts: Facts) -> bool:
+    """Whether the first pods are still on their way: rows wait for them, and that is no news for a while."""
+    if facts.wanted == 0 or any(pod.ready or pod.fell for pod in facts.pods):
+        return False
+    return facts.progress_at is not None and facts.now - facts.progress_at < START_SECONDS
 
 
 def _rows(facts: Facts) -> tuple[list[Signal], set[IncidentType]]:

@@ -28,6 +28,12 @@ class Parent:
     """When the newest member lost it."""
     members: frozenset[Member] = field(default_factory=frozenset)
     """Relays that lack it now."""
+    affected: frozenset[Key] = field(default_factory=frozenset)
+    """Relays that lacked it since it was opened."""
+
+    def relays(self) -> tuple[Key, ...]:
+        """Who is told to have it: while it is open whoever lacks it now, then whoever did."""
+        return tuple(sorted({key for key, _ in self.members} if self.incident.open else self.affected))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,11 @@ def join(before: Parents, key: Key, incident: Incident, now: datetime) -> tuple[
         found, new = Parent(own, start), True
     else:
         new = not found.incident.open
-    head = found.incident
-    if new and not head.open:
+    head, affected = found.incident, found.affected
+    if not head.open:
         head = replace(head, resolved_at=None, occurrences=head.occurrences + 1, message=incident.message)
-    joined = Parent(head, max(found.joined_at, start), found.members | {(key, incident.id)})
+        affected = frozenset()
+    joined = Parent(head, max(found.joined_at, start), found.members | {(key, incident.id)}, affected | {key})
     return _with(before, joined, now), joined, new
 
 
@@ -87,7 +94,8 @@ def adopt(before: Parents, key: Key, items: Iterable[Incident], now: datetime) -
             own = replace(own, started_at=item.started_at, detected_at=item.detected_at, message=item.message)
         members = found.members if found else frozenset[Member]()
         joined_at = max(found.joined_at, item.started_at) if found else item.started_at
-        before = _with(before, Parent(own, joined_at, members | {(key, item.id)}), now)
+        affected = (found.affected if found else frozenset[Key]()) | {key}
+        before = _with(before, Parent(own, joined_at, members | {(key, item.id)}, affected), now)
     return before
 
 

@@ -19,6 +19,8 @@ class Kind:
     """A few words for the head of a notification."""
     open_ticks: int = OPEN_TICKS
     """Looks in a row that must see the fault before it is opened."""
+    close_ticks: int = CLOSE_TICKS
+    """Looks in a row that must not see it before it is closed."""
     shared: bool = False
     """Whether it is the fault of a database or of brokers that other relays use too."""
     explains: bool = False
@@ -52,7 +54,8 @@ _KINDS = (
     Kind(IncidentType.SECRET_MISSING, CRITICAL, "a Secret is missing"),
     Kind(IncidentType.SPEC_REFUSED, WARNING, "the spec cannot be carried out"),
     # Kubernetes has seen several ends already before it calls something a crash loop.
-    Kind(IncidentType.RELAY_CRASH_LOOPING, CRITICAL, "pods keep ending", open_ticks=1, explains=True),
+    # Between two ends a process runs for a while and looks well.
+    Kind(IncidentType.RELAY_CRASH_LOOPING, CRITICAL, "pods keep ending", open_ticks=1, close_ticks=12, explains=True),
     Kind(IncidentType.RELAY_IMAGE_PULL_FAILED, CRITICAL, "the image cannot be pulled", explains=True),
     Kind(IncidentType.RELAY_UNSCHEDULABLE, CRITICAL, "pods find no place", explains=True),
     Kind(IncidentType.RELAY_UNRESPONSIVE, CRITICAL, "a pod does not answer", explains=True),
@@ -74,6 +77,8 @@ def kind_of(name: str) -> Kind | None:
     return _BY_NAME.get(name)
 
 
-def close_ticks(occurrences: int) -> int:
+def close_ticks(name: str, occurrences: int) -> int:
     """Good looks in a row after which it is closed: the more often it came back, the longer it must stay away."""
-    return int(min(MOST_CLOSE_TICKS, CLOSE_TICKS * 2 ** min(occurrences - 1, 10)))
+    kind = kind_of(name)
+    least = kind.close_ticks if kind else CLOSE_TICKS
+    return int(min(MOST_CLOSE_TICKS, least * 2 ** min(occurrences - 1, 10)))

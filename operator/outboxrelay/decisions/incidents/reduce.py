@@ -127,7 +127,7 @@ def reduce(
             continue
         streak = before.good.get(mark)
         streak = streak.after(observation.at, tick) if streak else Streak(1, now, observation.at)
-        if streak.ticks < close_ticks(item.occurrences):
+        if streak.ticks < close_ticks(item.type, item.occurrences):
             good[mark] = streak
             continue
         closed = replace(items.pop(mark), resolved_at=max(streak.since, item.started_at))
