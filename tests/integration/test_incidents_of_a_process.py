@@ -12,7 +12,7 @@ import pytest
 
 from outboxrelay.manifests.kinds import RELAY, SECRET
 from tests.support.api_server import ApiServer, api_server
-from tests.support.controller_process import controller
+from tests.support.controller_process import ControllerProcess, controller
 from tests.support.receivers import Receiver, receiver
 from tests.support.relay_bodies import relay_body, secret
 from tests.support.waiting import until
@@ -38,6 +38,11 @@ def ports(count: int) -> list[int]:
     return found
 
 
+def relay(name: str, broker: int) -> dict[str, Any]:
+    """An OutboxRelay whose brokers are at a port."""
+    return relay_body(name, target={"bootstrapServers": [f"127.0.0.1:{broker}"]})
+
+
 def told(hook: Receiver, kind: str) -> list[tuple[str, str]]:
     """State and id of what the receiver got about incidents of a type."""
     data = [body["data"] for _, body in hook.taken]
@@ -53,7 +58,6 @@ async def test_a_fault_reaches_people_within_a_minute_and_a_new_leader_goes_on_w
     server: ApiServer, tmp_path: Path
 ) -> None:
     database, broker, first_port, second_port = ports(4)
-    body = relay_body(target={"bootstrapServers": [f"127.0.0.1:{broker}"]})
     async with receiver() as hook:
         flags = ["--webhook-url", hook.url, "--probe-interval-seconds", "1"]
         one = controller(tmp_path, "shop", port=first_port, identity="one", flags=flags)
@@ -61,7 +65,7 @@ async def test_a_fault_reaches_people_within_a_minute_and_a_new_leader_goes_on_w
         async with one as first, two as second:
             server.put(SECRET, secret(uri=f"postgresql://u:s3cr3t@127.0.0.1:{database}/d?sslmode=disable"))
             began = time.monotonic()
-            server.put(RELAY, body)
+            server.put(RELAY, relay("orders", broker))
 
             async def both_told() -> bool:
                 return bool(told(hook, "DatabaseUnavailable") and told(hook, "BrokerUnavailable"))
@@ -109,3 +113,37 @@ async def test_a_fault_reaches_people_within_a_minute_and_a_new_leader_goes_on_w
         logs = first.text() + second.text()
     assert "s3cr3t" not in logs
     assert hook.url not in logs
+
+
+async def test_an_operator_whose_watch_is_cut_gives_up_and_its_successor_tells_why(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    database, broker, first_port, second_port = ports(4)
+    async with receiver() as hook:
+        flags = ["--webhook-url", hook.url]
+        one = controller(tmp_path, "shop", port=first_port, identity="one", flags=flags)
+        two = controller(tmp_path, "shop", port=second_port, identity="two", flags=flags, wait=False)
+        server.put(SECRET, secret(uri=f"postgresql://u:p@127.0.0.1:{database}/d?sslmode=disable"))
+        async with one as first, two as second:
+            server.cut_the_watch()
+            server.put(RELAY, relay("orders", broker))
+            cut = time.monotonic()
+
+            async def failover_told() -> bool:
+                return bool(told(hook, "OperatorFailover"))
+
+            await until(failover_told, "notification of the failover", 60, every=0.05, last=second.text)
+            print(f"from the cut of the watch to the notification: {time.monotonic() - cut:.1f} s")
+            messages = [body["data"]["message"] for _, body in hook.taken if body["data"]["type"] == "OperatorFailover"]
+            assert messages == [
+                (
+                    "the leader before was one (gave up: its watch of OutboxRelays was dead); "
+                    "relays went on delivering meanwhile"
+                )
+            ]
+            await until(lambda: ended(first), "end of the blind process", 10)
+
+
+async def ended(process: ControllerProcess) -> bool:
+    """Whether it has ended."""
+    return process.process.returncode is not None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outboxrelay.api.incidents import IncidentType
+from outboxrelay.api.incidents import MAX_INCIDENTS, IncidentType
 from outboxrelay.decisions.incidents.detect import Observation, Signal
 from outboxrelay.decisions.incidents.kinds import KINDS, MOST_CLOSE_TICKS, close_ticks
 from outboxrelay.decisions.incidents.reduce import Change, Incidents, ended, reduce
@@ -234,6 +234,7 @@ def test_a_status_that_makes_no_sense_is_read_as_far_as_it_does() -> None:
     parsed = parse_incidents([good, twin, bad_time, unended, newer, "x", {"id": 5}])
     assert [item.id for item in from_status(parsed)] == ["a", "e"]
     assert parse_incidents(None) == []
+    assert len(parse_incidents([{**good, "id": str(number)} for number in range(99)])) == MAX_INCIDENTS
 
 
 def test_a_relay_that_is_gone_has_no_open_incident() -> None:

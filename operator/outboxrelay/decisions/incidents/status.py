@@ -58,7 +58,7 @@ def parse_incidents(items: object) -> list[IncidentStatus]:
         parsed = _parsed({key: item[key] for key in known & item.keys()}) if isinstance(item, dict) else None
         if parsed is not None:
             found.append(parsed)
-    return found
+    return found[:MAX_INCIDENTS]
 
 
 def _parsed(item: dict[str, Any]) -> IncidentStatus | None:
