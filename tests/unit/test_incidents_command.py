@@ -117,7 +117,6 @@ def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     }
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(path))
     monkeypatch.setenv("COLUMNS", "120")
     FakeServer.paths.clear()
     yield path
@@ -153,7 +152,7 @@ def test_the_relays_that_are_asked_for_are_listed(
     path: str,
     relays: set[str],
 ) -> None:
-    code, out, _ = run(monkeypatch, capsys, *arguments)
+    code, out, _ = run(monkeypatch, capsys, *arguments, "--kubeconfig", str(kubeconfig))
     assert code == 0
     assert FakeServer.paths == [f"/apis/outboxrelay.dev/v1alpha1{path}/outboxrelays"]
     assert {name for name in ("200 relays", "orders", "billing") if name in out} == relays
@@ -162,18 +161,19 @@ def test_the_relays_that_are_asked_for_are_listed(
 def test_json_has_every_incident_with_its_relay(
     kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, out, _ = run(monkeypatch, capsys, "-A", "-o", "json", "--all")
+    _, out, _ = run(monkeypatch, capsys, "-A", "-o", "json", "--all", "--kubeconfig", str(kubeconfig))
     found = json.loads(out)
     assert len(found) == 203
     assert found[-1] == {"namespace": "shop", "relay": "orders", **OVER, "scope": "", "occurrences": 1}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "exit_code", "complaint"),
     [
-        (["-n", "a", "-A"], "--namespace and --all-namespaces exclude each other"),
-        (["--context", "three"], "there is no context 'three'"),
-        (["-n", "forbidden"], "outboxrelays in forbidden: outboxrelays is forbidden"),
+        (["-n", "a", "-A"], 2, "--namespace and --all-namespaces exclude each other"),
+        (["-n", "../nodes"], 2, "--namespace: '../nodes' is not the name of a namespace"),
+        (["--context", "three"], 2, "three"),
+        (["-n", "forbidden"], 1, "outboxrelays is forbidden: User x cannot list"),
     ],
 )
 def test_what_goes_wrong_is_one_line(
@@ -181,8 +181,9 @@ def test_what_goes_wrong_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
+    exit_code: int,
     complaint: str,
 ) -> None:
-    code, out, err = run(monkeypatch, capsys, *arguments)
-    assert (code, out, err.count("\n")) == (2, "", 1)
+    code, out, err = run(monkeypatch, capsys, *arguments, "--kubeconfig", str(kubeconfig))
+    assert (code, out, err.count("\n")) == (exit_code, "", 1)
     assert complaint in err

@@ -98,48 +98,53 @@ class KubeClient:
 
 
 @asynccontextmanager
-async def open_client(context: str | None = None, agent: str = "outboxrelay-controller") -> AsyncIterator[KubeClient]:
-    """A client for the cluster that the pod runs in, or else the one of KUBECONFIG (there of ``context``)."""
+async def open_client(
+    *, kubeconfig: str | None = None, context: str | None = None, user_agent: str = "outboxrelay-controller"
+) -> AsyncIterator[KubeClient]:
+    """A client for the cluster that is named, or that the pod runs in, or else the one of KUBECONFIG.
+
+    Raises InvalidInput where there is none.
+    """
     configuration = Configuration()
     try:
-        if _in_cluster() and context is None:
+        if _in_cluster(kubeconfig, context):
             load_incluster_config(client_configuration=configuration)
         else:
             await load_kube_config(
-                config_file=_kubeconfig(), context=context, client_configuration=configuration, persist_config=False
+                config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
             )
     except (ConfigException, OSError) as error:
-        line = " ".join(str(error).split())
-        raise InvalidInput(f"cannot find the cluster, neither by a service account nor by KUBECONFIG: {line}") from None
+        raise _no_cluster(error) from None
     api = ApiClient(configuration)
-    api.user_agent = agent
+    api.user_agent = user_agent
     try:
         yield KubeClient(api)
     finally:
         await api.close()
 
 
-def namespace_of(context: str | None = None) -> str:
-    """The namespace that kubectl would take; raises InvalidInput where there is no such context."""
-    if _in_cluster() and context is None:
-        return SERVICE_ACCOUNT_TOKEN.with_name("namespace").read_text(encoding="utf-8").strip() or "default"
+def default_namespace(*, kubeconfig: str | None = None, context: str | None = None) -> str:
+    """The namespace of the context, or of the pod; raises InvalidInput where there is no such context."""
+    if _in_cluster(kubeconfig, context):
+        return (SERVICE_ACCOUNT_TOKEN.parent / "namespace").read_text().strip() or "default"
     try:
-        contexts, active = list_kube_config_contexts(_kubeconfig())
+        contexts, current = list_kube_config_contexts(kubeconfig)
     except (ConfigException, OSError) as error:
-        raise InvalidInput(f"KUBECONFIG: {' '.join(str(error).split())}") from None
-    chosen = active if context is None else next((item for item in contexts if item["name"] == context), None)
-    if chosen is None:
-        raise InvalidInput(f"--context: there is no context {context!r}; `kubectl config get-contexts` lists them")
-    return str(chosen.get("context", {}).get("namespace") or "default")
+        raise _no_cluster(error) from None
+    found = next((item for item in contexts if item["name"] == context), current if context is None else None)
+    if found is None:
+        raise InvalidInput(f"--context: the kubeconfig has no context {context}")
+    return str((found["context"] or {}).get("namespace") or "default")
 
 
-def _kubeconfig() -> str:
-    """Read now: the library reads the variable when it is imported."""
-    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
+def _no_cluster(error: Exception) -> InvalidInput:
+    line = " ".join(str(error).split())
+    return InvalidInput(f"cannot find the cluster, neither by a service account nor by KUBECONFIG: {line}")
 
 
-def _in_cluster() -> bool:
-    return SERVICE_ACCOUNT_TOKEN.exists() and not os.environ.get("KUBECONFIG")
+def _in_cluster(kubeconfig: str | None, context: str | None) -> bool:
+    named = kubeconfig or context or os.environ.get("KUBECONFIG")
+    return SERVICE_ACCOUNT_TOKEN.exists() and not named
 
 
 def refusal(status: int, text: bytes) -> ClusterFault:

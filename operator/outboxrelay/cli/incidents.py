@@ -12,11 +12,13 @@ import click
 
 from outboxrelay.api.incidents import IncidentStatus
 from outboxrelay.cli import cli
+from outboxrelay.cli.controller import NAMESPACE
 from outboxrelay.decisions.backlog import lag_display
 from outboxrelay.decisions.incidents.status import moment, parse_incidents
-from outboxrelay.errors import Fault, InvalidInput
+from outboxrelay.errors import ClusterFault, InvalidInput
 from outboxrelay.manifests.kinds import RELAY
 
+NOT_LISTED = 1
 WIDEST = 400
 LEAST_MESSAGE = 20
 EPILOG = """\b
@@ -39,16 +41,30 @@ class Found:
 @cli.command("incidents", epilog=EPILOG)
 @click.option("-n", "--namespace", help="Namespace of the relays. Default: the one of the context.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Relays of every namespace.")
+@click.option("--kubeconfig", help="File that names the cluster. Default: KUBECONFIG, or ~/.kube/config.")
 @click.option("--context", help="Context of the kubeconfig. Default: the current one.")
 @click.option("--all", "resolved_too", is_flag=True, help="The last few that were resolved, too.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
 )
-def incidents(namespace: str | None, all_namespaces: bool, context: str | None, resolved_too: bool, output: str) -> int:
+def incidents(
+    namespace: str | None,
+    all_namespaces: bool,
+    context: str | None,
+    kubeconfig: str | None,
+    resolved_too: bool,
+    output: str,
+) -> int:
     """List open incidents of OutboxRelays, the newest first; what many relays share is one line."""
     if namespace and all_namespaces:
         raise InvalidInput("--namespace and --all-namespaces exclude each other")
-    bodies = _relays(namespace, all_namespaces, context)
+    if namespace is not None and not NAMESPACE.fullmatch(namespace):
+        raise InvalidInput(f"--namespace: {namespace!r} is not the name of a namespace")
+    try:
+        bodies = asyncio.run(_relays(namespace, all_namespaces, context, kubeconfig))
+    except ClusterFault as fault:
+        click.echo(f"outboxrelay: {fault.message}", err=True)
+        return NOT_LISTED
     found = collect(bodies, resolved_too=resolved_too)
     if output == "json":
         click.echo(json.dumps([_as_json(item) for item in found], indent=2))
@@ -130,18 +146,14 @@ def _as_json(item: Found) -> dict[str, Any]:
     return {"namespace": item.namespace, "relay": item.relay, **incident}
 
 
-def _relays(namespace: str | None, everywhere: bool, context: str | None) -> list[dict[str, Any]]:
-    from outboxrelay.adapters.kube import namespace_of, open_client
+async def _relays(
+    namespace: str | None, everywhere: bool, context: str | None, kubeconfig: str | None
+) -> list[dict[str, Any]]:
+    # What it imports takes time that the other commands need not spend.
+    from outboxrelay.adapters.kube import default_namespace, open_client
     from outboxrelay.adapters.kube_objects import KubeObjects
 
-    scope = None if everywhere else namespace or namespace_of(context)
-
-    async def run() -> list[dict[str, Any]]:
-        async with open_client(context, agent="outboxrelay-cli") as client:
-            bodies, _ = await KubeObjects(client).list(RELAY, scope)
-            return bodies
-
-    try:
-        return asyncio.run(run())
-    except Fault as fault:
-        raise InvalidInput(f"{RELAY.plural} in {scope or 'all namespaces'}: {fault.message}") from None
+    scope = None if everywhere else namespace or default_namespace(kubeconfig=kubeconfig, context=context)
+    async with open_client(kubeconfig=kubeconfig, context=context, user_agent="outboxrelay-cli") as client:
+        bodies, _ = await KubeObjects(client).list(RELAY, scope)
+    return bodies

@@ -40,13 +40,13 @@ class Memory:
     refused: dict[str, Refused] = field(default_factory=dict)
     repairs: list[float] = field(default_factory=list)
     """When drift was repaired lately."""
-    progress: Progress | None = None
     heard: dict[str, float] = field(default_factory=dict)
     """When each pod that should answer last did."""
     source_scope: str = ""
     """Hosts of the database, as last known."""
     news: tuple[News, ...] = ()
     """Events about incidents, until the status that tells of them is written."""
+    progress: Progress | None = None
     status: OutboxRelayStatus | None = None
     """As last written, or as found."""
     written_at: float = NEVER

@@ -135,10 +135,10 @@ class Reconciler:
             deployment=self._deployment(key, applied, verdict),
             pods=tuple(pods),
             reports=reports,
-            progress_at=memory.progress.at if memory.progress else None,
             silent=silent(memory.heard, now, self._interval),
             source_scope=memory.source_scope,
             target_scope=",".join(sorted(manifest.spec.target.bootstrap_servers)) if manifest else "",
+            progress_at=memory.progress.at if memory.progress else None,
         )
 
     def _deployment(self, key: Key, applied: Applications, verdict: Verdict) -> DeploymentFacts | None:

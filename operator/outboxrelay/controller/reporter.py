@@ -109,10 +109,10 @@ def found_status(body: Mapping[str, Any]) -> OutboxRelayStatus:
     backlog = _found_backlog(status.get("backlog"))
     return OutboxRelayStatus.model_validate(
         {
+            "incidents": [item.model_dump(by_alias=True) for item in parse_incidents(status.get("incidents"))],
             "conditions": [item.model_dump(by_alias=True) for item in parse_conditions(status.get("conditions"))],
             "held": {"keys": held["keys"]} if isinstance(held.get("keys"), int) else None,
             "backlog": backlog,
-            "incidents": [item.model_dump(by_alias=True) for item in parse_incidents(status.get("incidents"))],
         }
     )
 

@@ -116,14 +116,14 @@ class Facts:
     pods: tuple[PodFacts, ...] = ()
     reports: tuple[PodReport, ...] = ()
     """Fresh ones only."""
-    progress_at: float | None = None
-    """When rows were last seen to move, or there were none."""
     silent: tuple[str, ...] = ()
     """Pods that should answer the controller and have not for long."""
     source_scope: str = ""
     """Hosts of the database, where they are known."""
     target_scope: str = ""
     """The brokers."""
+    progress_at: float | None = None
+    """When rows were last seen to move, or there were none."""
 
 
 @dataclass(frozen=True, slots=True)
