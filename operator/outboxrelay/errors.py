@@ -10,6 +10,7 @@
     + TargetFault              the brokers or the topic: open the circuit, back off, start again from the table
       . TopicFault             one topic only: where rows name their topic, the others go on
     + ClusterFault             the Kubernetes API: try again later
+    + NotificationFault        a receiver of notifications: try again later, and let nothing wait for it
 
 Anything else that is raised is a bug: the process ends loudly, and the table still has every row.
 """
@@ -67,3 +68,11 @@ class ClusterFault(Fault):
         super().__init__(reason, message)
         self.status = status
         """HTTP status; 0 where there was no answer."""
+
+
+class NotificationFault(Fault):
+    """A receiver of notifications did not take one. ``permanent`` says that it never will as it is."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__("NotificationFailed", message)
+        self.permanent = permanent

@@ -1,6 +1,6 @@
 """What the controller is started with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +17,10 @@ class ControllerSettings:
     status_interval: float
     probe_interval: float
     log_level: str
+    webhook_urls: tuple[str, ...] = field(default=(), repr=False)
+    """Each may carry credentials."""
+    alertmanager_urls: tuple[str, ...] = field(default=(), repr=False)
+    notify_severity: str = "Warning"
+    """Incidents that are milder are not told."""
+    runbook_url: str = "docs/incidents"
+    """Base of the links to the pages of incidents."""

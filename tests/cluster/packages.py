@@ -39,6 +39,7 @@ _NEEDS = (
     Need("dnsmasq", "dnsmasq-base", "services"),
     Need("openssl", "openssl", "services"),
     Need("pgbouncer", "pgbouncer", "services"),
+    Need("prometheus-alertmanager", "prometheus-alertmanager", "services"),
     Need("java", "default-jre-headless", "services"),
     Need("mvn", "maven", "kafka-build"),
     Need("containerd", "containerd", "kubernetes"),

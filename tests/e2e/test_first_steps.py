@@ -6,7 +6,7 @@ from tests.support.stand import Stand
 from tests.support.waiting import until
 
 COLUMNS = (
-    *("NAME", "READY", "REASON", "REPLICAS", "BACKLOG", "LAG", "QUARANTINED", "TABLE", "TOPIC", "SCALING"),
+    *("NAME", "READY", "REASON", "REPLICAS", "BACKLOG", "LAG", "INCIDENTS", "QUARANTINED", "TABLE", "TOPIC", "SCALING"),
     *("MESSAGE", "AGE"),
 )
 

@@ -18,6 +18,12 @@ EVERYTHING = {
     "relayImage": "registry.example.com/team/relay:7",
     "watchNamespaces": ["default"],
     "replicas": 3,
+    "notifications": {
+        "minSeverity": "Critical",
+        "webhook": {"urls": [], "secretName": "hook", "secretKey": "address"},
+        "alertmanager": {"urls": ["http://am-0:9093", "http://am-1:9093"], "secretName": "", "secretKey": "url"},
+    },
+    "runbookUrl": "https://books.example.com/incidents",
     "serviceAccount": {"create": True, "name": "someone", "annotations": {"example.com/role": "relay"}},
     "podAnnotations": {"prometheus.io/scrape": "true"},
     "podLabels": {"team": "shop", "app.kubernetes.io/name": "mine"},
@@ -117,6 +123,25 @@ def test_relay_pods_get_the_operators_image_unless_another_is_named() -> None:
     assert environment(rendered(EVERYTHING))["OUTBOXRELAY_CONTROLLER_RELAY_IMAGE"] == EVERYTHING["relayImage"]
 
 
+def test_receivers_of_notifications_are_named_by_values_or_by_a_secret() -> None:
+    assert not any(
+        "WEBHOOK" in item["name"] or "ALERTMANAGER" in item["name"] for item in container(rendered({}))["env"]
+    )
+    found = {item["name"]: item for item in container(rendered(EVERYTHING))["env"]}
+    hook = found["OUTBOXRELAY_CONTROLLER_WEBHOOK_URL"]
+    assert hook["valueFrom"] == {"secretKeyRef": {"name": "hook", "key": "address"}}
+    assert found["OUTBOXRELAY_CONTROLLER_ALERTMANAGER_URL"]["value"] == "http://am-0:9093,http://am-1:9093"
+    assert found["OUTBOXRELAY_CONTROLLER_NOTIFY_SEVERITY"]["value"] == "Critical"
+    assert found["OUTBOXRELAY_CONTROLLER_RUNBOOK_URL"]["value"] == "https://books.example.com/incidents"
+
+
+def test_urls_and_a_secret_for_one_receiver_are_refused() -> None:
+    both = {"notifications": {"webhook": {"urls": ["https://a"], "secretName": "hook"}}}
+    done = helm("template", "relays", str(CHART), *sets(both))
+    assert done.returncode != 0
+    assert "notifications.webhook: give urls or secretName, not both" in done.stderr
+
+
 def test_a_digest_wins_over_a_tag() -> None:
     image = {"repository": "a", "tag": "7", "digest": f"sha256:{'b' * 64}"}
     assert container(rendered({"image": image}))["image"] == f"a@sha256:{'b' * 64}"
@@ -140,6 +165,11 @@ def test_labels_of_the_user_cannot_break_the_selector() -> None:
         ({"image": {"registry": "x"}}, "at '/image': additional properties 'registry' not allowed"),
         ({"image": {"repository": "a:7"}}, "/image/repository': 'a:7' does not match pattern"),
         ({"resources": {"limit": {}}}, "at '/resources': additional properties 'limit' not allowed"),
+        ({"notifications": {"minSeverity": "Info"}}, "/notifications/minSeverity': value must be one of"),
+        (
+            {"notifications": {"webhook": {"urls": ["https://user:secret@host/"]}}},
+            "/notifications/webhook/urls/0': 'https://user:secret@host/' does not match pattern",
+        ),
         ({"statusIntervalSeconds": 0}, "/statusIntervalSeconds': minimum"),
     ],
 )

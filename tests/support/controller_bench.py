@@ -12,6 +12,7 @@ from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.controller.apply import Applier
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.events import Events
+from outboxrelay.controller.incidents import IncidentKeeper
 from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Relays
@@ -21,6 +22,7 @@ from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
+from outboxrelay.decisions.incidents.notices import Notice
 from outboxrelay.manifests.kinds import DEPLOYMENT, RELAY, ResourceKind
 from tests.support.fake_kube import FakeKube
 from tests.support.moved_clock import MovedClock
@@ -70,15 +72,43 @@ class FakeCache:
     def __init__(self, kube: FakeKube) -> None:
         self._kube = kube
         self.pod_bodies: list[dict[str, Any]] = []
+        self.pods_of: dict[Key, list[dict[str, Any]]] = {}
+        """Where relays have pods of their own."""
 
     def deployment(self, key: Key, name: str) -> dict[str, Any] | None:
         return self._kube.objects.get((DEPLOYMENT.kind, key[0], name))
 
     def pods(self, key: Key) -> list[dict[str, Any]]:
-        return self.pod_bodies
+        return self.pods_of.get(key, self.pod_bodies)
 
     def remember(self, kind: ResourceKind, body: Mapping[str, Any]) -> None:
         """Nothing is behind."""
+
+
+class Told:
+    """What people were told; satisfies the keeper's ports."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+        self.renewed: list[Notice] = []
+        self.adopted: list[Notice] = []
+        self.counted: list[tuple[str, str]] = []
+
+    def tell(self, notice: Notice, *, wait: float = 0.0) -> None:
+        self.notices.append(notice)
+
+    def renew(self, notice: Notice) -> None:
+        self.renewed.append(notice)
+
+    def adopt(self, notice: Notice) -> None:
+        self.adopted.append(notice)
+
+    def opened(self, kind: str, severity: str, seconds: float | None) -> None:
+        self.counted.append((kind, severity))
+
+    def states(self) -> list[tuple[str, str]]:
+        """Type and state of what was told, in order."""
+        return [(notice.incident.type, notice.state) for notice in self.notices]
 
 
 class Bench:
@@ -89,9 +119,13 @@ class Bench:
         self.cache = FakeCache(self.kube)
         self.registry = CollectorRegistry()
         self.woken: list[Key] = []
+        self.told = Told()
         claims = Claims(self.woken.append)
         self.prober = Prober(
             self.world, self.world, self.world, clock=self.clock, wake=self.woken.append, interval=0.001
+        )
+        self.incidents = IncidentKeeper(
+            self.told, self.told, clock=self.clock, interval=5, runbooks="https://books.example/incidents"
         )
         self.reconciler = Reconciler(
             self.relays,
@@ -99,7 +133,7 @@ class Bench:
             Surveyor(self.kube, self.cache, claims, self.world, clock=self.clock, image="relay:1"),
             Applier(self.kube, self.cache.remember, clock=self.clock),
             self.prober,
-            Reporter(self.kube, Events(self.kube, clock=self.clock), clock=self.clock, interval=15),
+            Reporter(self.kube, Events(self.kube, clock=self.clock), self.incidents, clock=self.clock, interval=15),
             claims,
             Autoscaler(clock=self.clock, period=5.0),
             ScalingMetrics(self.registry),

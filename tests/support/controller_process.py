@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -56,10 +56,11 @@ async def controller(
     identity: str = "test",
     image: str = "localhost/none:none",
     wait: bool = True,
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[ControllerProcess]:
     """A controller of ``namespace``, which also holds its Lease."""
     command = [sys.executable, "-m", "outboxrelay", "controller", "--relay-image", image, "--namespace", namespace]
-    command += ["--lease-namespace", namespace, "--port", str(port), "--identity", identity]
+    command += ["--lease-namespace", namespace, "--port", str(port), "--identity", identity, *flags]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OUTBOXRELAY_CONTROLLER_")}
     log = folder / f"{identity}.log"
     with log.open("wb") as output:

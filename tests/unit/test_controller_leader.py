@@ -140,3 +140,47 @@ async def test_releasing_never_takes_the_lease_of_another() -> None:
     await second.acquire()
     await first.release()
     assert lease.holder() == "b"
+
+
+async def test_who_takes_over_from_a_leader_that_died_knows_whom() -> None:
+    lease = FakeLease()
+    first = candidate(lease, "a")
+    await first.acquire()
+    assert first.predecessor is None
+    second = candidate(lease, "b")
+    await second.acquire()
+    assert second.predecessor is not None
+    assert second.predecessor.holder == "a"
+    assert 14 <= second.predecessor.silent <= 18
+
+
+async def test_a_process_that_ended_without_releasing_is_known_to_the_next_one_of_its_name() -> None:
+    lease = FakeLease()
+    await candidate(lease, "a").acquire()
+    again = candidate(lease, "a")
+    await again.acquire()
+    assert again.predecessor is not None
+    assert again.predecessor.holder == "a"
+
+
+async def test_a_leader_that_left_in_order_has_no_successor_that_complains() -> None:
+    lease = FakeLease()
+    first, second = candidate(lease, "a"), candidate(lease, "b")
+    await first.acquire()
+    await first.release()
+    await second.acquire()
+    assert second.predecessor is None
+    await second.attempt()
+    assert second.predecessor is None
+
+
+async def test_a_leader_that_gives_up_says_why_and_is_replaced_within_seconds() -> None:
+    lease = FakeLease()
+    first, second = candidate(lease, "a"), candidate(lease, "b")
+    await first.acquire()
+    await first.release("gave up: its watch was dead")
+    began = asyncio.get_running_loop().time()
+    await second.acquire()
+    assert asyncio.get_running_loop().time() - began < 5
+    assert second.predecessor is not None
+    assert second.predecessor.holder == "a (gave up: its watch was dead)"

@@ -78,6 +78,7 @@ def printer_columns() -> list[dict[str, Any]]:
         _column("Replicas", ".status.scaling.summary", "Pods: ready/desired, and /most where the operator decides"),
         _column("Backlog", ".status.backlog.display", "Rows that wait"),
         _column("Lag", ".status.backlog.lagDisplay", "Age of the oldest row that waits"),
+        _column("Incidents", ".status.openIncidents", "Open incidents", kind="integer"),
         _column("Quarantined", ".status.quarantinedRows", "Rows moved aside", kind="integer"),
         _column("Table", ".spec.source.table.name", "Outbox table", wide=True),
         _column("Topic", ".spec.target.topic", "Kafka topic", wide=True),

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from outboxrelay.api.incidents import MAX_INCIDENTS, IncidentStatus
 from outboxrelay.api.model import ApiModel
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -178,6 +179,16 @@ class OutboxRelayStatus(ApiModel):
     """What somebody should know: partitions that were added, a transaction that is open for long."""
     scaling: ScalingStatus | None = None
     """How many pods there are and should be."""
+    open_incidents: int | None = None
+    """Incidents that are open, as the Incidents column prints them."""
+    incidents: Annotated[
+        list[IncidentStatus],
+        Field(
+            max_length=MAX_INCIDENTS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = []
+    """Faults that are there, and the last few that were."""
     conditions: Annotated[
         list[ConditionStatus],
         Field(

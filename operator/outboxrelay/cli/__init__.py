@@ -73,7 +73,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    from outboxrelay.cli import controller, crd, explain, quarantine, relay, sql  # noqa: F401 - each registers its command
+    from outboxrelay.cli import controller, crd, explain, incidents, quarantine, relay, sql  # noqa: F401 - each registers its command
 
     try:
         code = cli.main(standalone_mode=False)

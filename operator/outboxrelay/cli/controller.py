@@ -5,9 +5,11 @@ import os
 import re
 import socket
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import click
 
+from outboxrelay.api.incidents import RUNBOOKS, Severity
 from outboxrelay.cli import cli
 from outboxrelay.cli.options import Number, Seconds
 from outboxrelay.errors import InvalidInput
@@ -64,6 +66,37 @@ Exit codes: 0 after SIGTERM; 1 no cluster, a port that is taken, or it had
     show_default=True,
     help="Databases, brokers and relay pods are asked that often.",
 )
+@click.option(
+    "--webhook-url",
+    "webhook_urls",
+    multiple=True,
+    metavar="URL",
+    envvar="OUTBOXRELAY_CONTROLLER_WEBHOOK_URL",
+    help="Where incidents are told as CloudEvents; repeatable, or joined by commas. Give it as the variable where it "
+    "holds credentials.",
+)
+@click.option(
+    "--alertmanager-url",
+    "alertmanager_urls",
+    multiple=True,
+    metavar="URL",
+    envvar="OUTBOXRELAY_CONTROLLER_ALERTMANAGER_URL",
+    help="Alertmanagers that get incidents as alerts, every one of a cluster; without /api/v2/alerts.",
+)
+@click.option(
+    "--notify-severity",
+    type=click.Choice([str(item) for item in Severity]),
+    default=str(Severity.WARNING),
+    show_default=True,
+    help="Least severity that is told there.",
+)
+@click.option(
+    "--runbook-url",
+    metavar="URL",
+    default=RUNBOOKS,
+    show_default=True,
+    help="Where the pages of docs/incidents are served; links in status and notifications begin with it.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least level to log.")
 def controller(
     relay_image: str,
@@ -74,6 +107,10 @@ def controller(
     port: int,
     status_interval_seconds: float,
     probe_interval_seconds: float,
+    webhook_urls: tuple[str, ...],
+    alertmanager_urls: tuple[str, ...],
+    notify_severity: str,
+    runbook_url: str,
     log_level: str,
 ) -> int:
     """Look after OutboxRelays: make their pods, watch over them, and say how they are."""
@@ -87,6 +124,10 @@ def controller(
         status_interval=status_interval_seconds,
         probe_interval=probe_interval_seconds,
         log_level=log_level,
+        webhook_urls=split_urls("--webhook-url", webhook_urls),
+        alertmanager_urls=split_urls("--alertmanager-url", alertmanager_urls),
+        notify_severity=notify_severity,
+        runbook_url=runbook_url.strip() or RUNBOOKS,
     )
     configure_logging(settings.log_level)
     # What it imports takes memory and time that the other commands need not spend.
@@ -111,3 +152,17 @@ def split_namespaces(values: Iterable[str]) -> tuple[str, ...]:
                 f"--namespace: {name!r} is not the name of a namespace: lower case, digits and '-', 63 at most"
             )
     return tuple(dict.fromkeys(names))
+
+
+def split_urls(flag: str, values: Iterable[str]) -> tuple[str, ...]:
+    """URLs from repeated or comma-separated values, each once. What is wrong is told without the URL's text."""
+    urls = [url.strip() for value in values for url in re.split(r"[,\s]+", value) if url.strip()]
+    for number, url in enumerate(urls, start=1):
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable or not url.isascii():
+            raise InvalidInput(f"{flag}: URL {number} of {len(urls)} is none; it must be like https://host:port/path")
+    return tuple(dict.fromkeys(urls))

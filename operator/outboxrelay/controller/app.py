@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import structlog
 
@@ -19,20 +20,24 @@ from outboxrelay.adapters.kube import KubeClient, open_client
 from outboxrelay.adapters.kube_lease import KubeLease
 from outboxrelay.adapters.kube_objects import KubeObjects
 from outboxrelay.adapters.kube_watch import KubeWatch
+from outboxrelay.adapters.notify import Alertmanager, Webhook, open_session
 from outboxrelay.adapters.report_client import ReportClient, open_reports
+from outboxrelay.api.incidents import Severity
 from outboxrelay.controller.apply import Applier
 from outboxrelay.controller.children import Children
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.events import Events
 from outboxrelay.controller.handlers import WatchEnded, watch_relays
 from outboxrelay.controller.health import Health
-from outboxrelay.controller.leader import Leader, LeadershipLost
+from outboxrelay.controller.incidents import IncidentKeeper
+from outboxrelay.controller.leader import Leader, LeadershipLost, Predecessor
 from outboxrelay.controller.metrics import Metrics
+from outboxrelay.controller.notifications import Notifications, Receiver
 from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.queue import WorkQueue
 from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Body, Relays
-from outboxrelay.controller.reporter import Reporter
+from outboxrelay.controller.reporter import Reporter, found_status
 from outboxrelay.controller.resync import BlindWatch, Resync
 from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
@@ -46,6 +51,8 @@ Wake = Callable[[Key], None]
 
 WAIT_FOR_API_SECONDS = 2.0
 STOP_SECONDS = 10.0
+SETTLED_SECONDS = 30.0
+"""A new leader that works for this long has settled: the failover is over."""
 EXPECTED_ENDS = (LeadershipLost, BlindWatch, WatchEnded)
 EXIT_ENDED = 1
 
@@ -102,18 +109,38 @@ async def _stand_and_lead(settings: ControllerSettings, client: KubeClient, heal
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(leader.keep(), name="lease")
-            group.create_task(_lead(settings, client, health, metrics), name="leader's work")
+            work = _lead(settings, client, health, metrics, leader.predecessor)
+            group.create_task(work, name="leader's work")
     finally:
         health.leading = health.working = False
         metrics.leading.set(0)
-        await leader.release()
+        await leader.release("gave up: its watch of OutboxRelays was dead" if health.blind else "")
 
 
-async def _lead(settings: ControllerSettings, client: KubeClient, health: Health, metrics: Metrics) -> None:
+async def _lead(
+    settings: ControllerSettings,
+    client: KubeClient,
+    health: Health,
+    metrics: Metrics,
+    predecessor: Predecessor | None,
+) -> None:
     """A leader's work, until something of it ends."""
     objects, clock = KubeObjects(client), SystemClock()
     relays = Relays()
-    async with open_reports() as reports, _probes(settings) as (database, broker):
+    async with (
+        open_reports() as reports,
+        _probes(settings) as (database, broker),
+        _notifications(settings, metrics) as notifications,
+    ):
+        incidents = IncidentKeeper(
+            notifications,
+            metrics.incidents,
+            clock=clock,
+            interval=settings.probe_interval,
+            runbooks=settings.runbook_url,
+        )
+        metrics.incidents.follow(incidents.open, notifications.pending)
+
         # The queue and what it calls know each other: the queue is asked for by name when it is needed.
         def wake(key: Key) -> None:
             queue.wake(key)
@@ -126,7 +153,7 @@ async def _lead(settings: ControllerSettings, client: KubeClient, health: Health
             Surveyor(objects, children, claims, database, clock=clock, image=settings.relay_image),
             Applier(objects, children.remember, clock=clock),
             prober,
-            Reporter(objects, Events(objects, clock=clock), clock=clock, interval=settings.status_interval),
+            Reporter(objects, Events(objects, clock=clock), incidents, clock=clock, interval=settings.status_interval),
             claims,
             Autoscaler(clock=clock, period=settings.probe_interval),
             metrics.scaling,
@@ -138,11 +165,18 @@ async def _lead(settings: ControllerSettings, client: KubeClient, health: Health
         await _wait_for_relays(resync)
 
         def deliver(event: str | None, body: Body) -> None:
-            queue.wake(relays.deliver(event, body))
+            key, uid = relays.deliver(event, body), body["metadata"]["uid"]
+            if event != "DELETED" and not incidents.knows(key, uid):
+                # Before any is looked at: what many share has ended only when all of them say so.
+                incidents.adopt(key, uid, found_status(body).incidents)
+            queue.wake(key)
             metrics.relays.set(len(relays.keys()))
 
         metrics.queue.set_function(lambda: len(queue))
         async with asyncio.TaskGroup() as group:
+            group.create_task(notifications.run(), name="notifications")
+            if predecessor is not None:
+                group.create_task(_tell_of_failover(incidents, predecessor), name="failover")
             group.create_task(prober.run(), name="prober")
             group.create_task(children.run(settings.namespaces), name="children")
             await children.synced()
@@ -150,6 +184,25 @@ async def _lead(settings: ControllerSettings, client: KubeClient, health: Health
             group.create_task(watch_relays(settings.namespaces, deliver), name="kopf")
             group.create_task(_resync(resync, health), name="resync")
             health.working = True
+
+
+async def _tell_of_failover(incidents: IncidentKeeper, predecessor: Predecessor) -> None:
+    since = SystemClock().now() - timedelta(seconds=predecessor.silent)
+    notice = incidents.took_over(predecessor.holder, since.replace(microsecond=0))
+    await asyncio.sleep(SETTLED_SECONDS)
+    incidents.resolved(notice)
+
+
+@asynccontextmanager
+async def _notifications(settings: ControllerSettings, metrics: Metrics) -> AsyncIterator[Notifications]:
+    clock = SystemClock()
+    operator = f"{settings.lease_namespace}/{settings.lease_name}"
+    async with open_session() as session:
+        receivers: list[Receiver] = [Webhook(session, url, operator) for url in settings.webhook_urls]
+        receivers += [Alertmanager(session, url, clock.now) for url in settings.alertmanager_urls]
+        yield Notifications(
+            receivers, clock=clock, least=Severity(settings.notify_severity), count=metrics.incidents.noticed
+        )
 
 
 def _prober(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -38,6 +39,15 @@ class LeaseStore(Protocol):
         """The Lease as written over ``before``; None where somebody else wrote first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """Whoever led before and did not give the Lease up in order."""
+
+    holder: str
+    silent: float
+    """Seconds for which nothing was heard of it."""
+
+
 class LeadershipLost(RuntimeError):
     """Somebody else leads, or nobody can tell."""
 
@@ -52,6 +62,8 @@ class Leader:
         self._connected = connected
         self._sighting: Sighting | None = None
         self._renewed_at = float("-inf")
+        self.predecessor: Predecessor | None = None
+        """Set where this candidate leads because another failed."""
 
     async def acquire(self) -> None:
         """Wait until this candidate leads."""
@@ -82,14 +94,15 @@ class Leader:
             log.warning("lease_failed", message=str(fault))
             return False
 
-    async def release(self) -> None:
-        """Give the Lease up, so that the other candidate need not wait."""
+    async def release(self, failure: str = "") -> None:
+        """Give the Lease up, so that the other candidate need not wait; ``failure`` tells it why, if it must know."""
         sighting = self._sighting
         if sighting is None or sighting.record.holder != self._me:
             return
         try:
             async with asyncio.timeout(RETRY_SECONDS):
-                await self._lease.write("", RELEASED_SECONDS, sighting.record.transitions, sighting.record)
+                holder = f"{self._me} ({failure})" if failure else ""
+                await self._lease.write(holder, RELEASED_SECONDS, sighting.record.transitions, sighting.record)
         except (ClusterFault, TimeoutError) as fault:
             log.warning("lease_not_released", message=str(fault))
             return
@@ -116,6 +129,10 @@ class Leader:
         written = await self._lease.write(self._me, DURATION_SECONDS, transitions, record)
         if written is None:
             return False
+        first = self._renewed_at == float("-inf")
+        if first and record is not None and record.holder and self._sighting is not None:
+            # Where it is our own name, the process before this one ended without releasing.
+            self.predecessor = Predecessor(record.holder, now - self._sighting.at)
         self._sighting = Sighting(written, now)
         self._renewed_at = now
         return True

@@ -10,6 +10,7 @@ from outboxrelay.controller.secrets import SecretValues
 from outboxrelay.decisions.backlog import Progress
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.refusals import Refusal
+from outboxrelay.decisions.transitions import News
 
 NEVER = float("-inf")
 
@@ -40,6 +41,12 @@ class Memory:
     refused: dict[str, Refused] = field(default_factory=dict)
     repairs: list[float] = field(default_factory=list)
     """When drift was repaired lately."""
+    heard: dict[str, float] = field(default_factory=dict)
+    """When each pod that should answer last did."""
+    source_scope: str = ""
+    """Hosts of the database, as last known."""
+    news: tuple[News, ...] = ()
+    """Events about incidents, until the status that tells of them is written."""
     progress: Progress | None = None
     scaled: Scaled | None = None
     """What the number of pods was last decided from; None where nobody decides."""

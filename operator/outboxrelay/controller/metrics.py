@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from outboxrelay.controller.incident_metrics import IncidentMetrics
 from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.decisions.blindness import Key
 
@@ -13,6 +14,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.incidents = IncidentMetrics(self.registry)
         self.leading = Gauge("outboxrelay_controller_leading", "1 while this process leads.", registry=self.registry)
         self.relays = Gauge("outboxrelay_controller_relays", "OutboxRelays known.", registry=self.registry)
         self.queue = Gauge(

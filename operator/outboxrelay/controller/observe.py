@@ -87,7 +87,17 @@ def pod_facts(body: Body) -> PodFacts | None:
         ready=conditions.get("Ready", {}).get("status") == "True",
         problem=problem,
         message=message,
+        fell=_fell(conditions.get("Ready", {}), status),
     )
+
+
+def _fell(ready: Body, status: Body) -> bool:
+    """Whether the pod ceased to be ready after its container started: a pod that only starts has not been ready yet."""
+    containers = status.get("containerStatuses") or []
+    started = [item.get("state", {}).get("running", {}).get("startedAt") for item in containers]
+    # Both are the API server's time stamps in whole seconds, so they compare as text.
+    since = ready.get("lastTransitionTime")
+    return bool(ready.get("status") == "False" and since and started and all(item and since > item for item in started))
 
 
 def _problem(status: Body, conditions: Mapping[str, Body]) -> tuple[Reason | None, str]:

@@ -21,6 +21,7 @@ from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.backlog import progressed
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, Verdict
+from outboxrelay.decisions.incidents.silence import heard, silent
 from outboxrelay.decisions.scaling import scaling_active, step_news
 from outboxrelay.decisions.transitions import News
 from outboxrelay.manifests.kinds import DEPLOYMENT
@@ -136,6 +137,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._prober.forget(key)
         self._claims.withdraw(key)
+        self._reporter.forget(key)
         self._memories.forget(key)
         self._meter.forget(key)
 
@@ -166,6 +168,7 @@ class Reconciler:
         state = manifest.spec.state if manifest else "Running"
         wanted = outcome.replicas if outcome else _asked(body)
         self._follow_progress(memory, results, now, expected=state == "Running" and wanted > 0)
+        memory.heard = heard(memory.heard, pods, reports, now)
         verdict = applied.refusal.verdict if applied.refusal and applied.refusal.verdict else decided.verdict
         return Facts(
             now=now,
@@ -178,6 +181,9 @@ class Reconciler:
             deployment=self._deployment(key, applied, verdict),
             pods=tuple(pods),
             reports=reports,
+            silent=silent(memory.heard, now, self._interval),
+            source_scope=memory.source_scope,
+            target_scope=",".join(sorted(manifest.spec.target.bootstrap_servers)) if manifest else "",
             progress_at=memory.progress.at if memory.progress else None,
             scaling=outcome.facts if outcome else None,
             max_lag=float(manifest.spec.objectives.max_lag_seconds) if manifest else 30.0,

@@ -10,8 +10,11 @@ from outboxrelay import __version__
 from outboxrelay.api.manifest import RelayIdentity
 from outboxrelay.api.status import Backlog, OutboxRelayStatus, ScalingStatus
 from outboxrelay.controller.clock import Clock, timestamp
+from outboxrelay.controller.incidents import IncidentKeeper
 from outboxrelay.controller.memory import Memory
+from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Facts
+from outboxrelay.decisions.incidents.status import parse_incidents
 from outboxrelay.decisions.summary import Frame, held_examples, parse_conditions, status_of, worth_writing
 from outboxrelay.decisions.transitions import News, held_news, ready_news
 from outboxrelay.errors import ClusterFault
@@ -40,9 +43,12 @@ class EventSink(Protocol):
 class Reporter:
     """Writes status and Events."""
 
-    def __init__(self, objects: StatusSink, events: EventSink, *, clock: Clock, interval: float) -> None:
+    def __init__(
+        self, objects: StatusSink, events: EventSink, incidents: IncidentKeeper, *, clock: Clock, interval: float
+    ) -> None:
         self._objects = objects
         self._events = events
+        self._incidents = incidents
         self._clock = clock
         self._interval = interval
 
@@ -56,14 +62,22 @@ class Reporter:
             now=timestamp(self._clock.now()),
         )
         status = status_of(facts, frame, before)
+        look = self._incidents.look(identity, facts, status.conditions, before.incidents)
+        memory.news += look.news
+        status = status.model_copy(update={"incidents": look.incidents, "open_incidents": look.open})
         since = facts.now - memory.written_at
         if worth_writing(before, status, since=since, interval=self._interval):
             if not await self._write(identity, status, before):
                 return
             memory.status, memory.written_at = status, facts.now
-            news += self._transitions(before, status, facts)
+            news += (*self._transitions(before, status, facts), *memory.news)
+            memory.news = ()
         for item in news:
             await self._events.publish(identity, item)
+
+    def forget(self, key: Key) -> None:
+        """Drop a relay that is gone; its incidents end with it."""
+        self._incidents.forget(key)
 
     async def _write(self, identity: RelayIdentity, status: OutboxRelayStatus, before: OutboxRelayStatus) -> bool:
         body = status.model_dump(by_alias=True, exclude_none=True)
@@ -96,6 +110,7 @@ def found_status(body: Mapping[str, Any]) -> OutboxRelayStatus:
     backlog = _found_backlog(status.get("backlog"))
     return OutboxRelayStatus.model_validate(
         {
+            "incidents": [item.model_dump(by_alias=True) for item in parse_incidents(status.get("incidents"))],
             "conditions": [item.model_dump(by_alias=True) for item in parse_conditions(status.get("conditions"))],
             "held": {"keys": held["keys"]} if isinstance(held.get("keys"), int) else None,
             "backlog": backlog,

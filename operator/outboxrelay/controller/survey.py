@@ -97,6 +97,7 @@ class Surveyor:
             return secrets.missing if secrets else None
         try:
             hosts, database = self._locator.locate(manifest.spec.source.database, secrets.texts())
+            memory.source_scope = ",".join(f"{host}:{port}" for host, port in hosts)
         except Fault as fault:
             self._claims.withdraw(key)
             return Verdict(Reason.INVALID_SPEC, f"{fault.message}; correct the Secret")

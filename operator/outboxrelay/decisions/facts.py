@@ -90,6 +90,8 @@ class PodFacts:
     ready: bool
     problem: Reason | None = None
     message: str = ""
+    fell: bool = False
+    """Whether it was ready since its container started, and is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,12 @@ class Facts:
     pods: tuple[PodFacts, ...] = ()
     reports: tuple[PodReport, ...] = ()
     """Fresh ones only."""
+    silent: tuple[str, ...] = ()
+    """Pods that should answer the controller and have not for long."""
+    source_scope: str = ""
+    """Hosts of the database, where they are known."""
+    target_scope: str = ""
+    """The brokers."""
     progress_at: float | None = None
     """When rows were last seen to move, or there were none."""
     scaling: ScalingFacts | None = None

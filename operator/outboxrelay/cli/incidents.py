@@ -1,0 +1,159 @@
+"""outboxrelay incidents: what is wrong now with all relays, in one table."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from outboxrelay.api.incidents import IncidentStatus
+from outboxrelay.cli import cli
+from outboxrelay.cli.controller import NAMESPACE
+from outboxrelay.decisions.backlog import lag_display
+from outboxrelay.decisions.incidents.status import moment, parse_incidents
+from outboxrelay.errors import ClusterFault, InvalidInput
+from outboxrelay.manifests.kinds import RELAY
+
+NOT_LISTED = 1
+WIDEST = 400
+LEAST_MESSAGE = 20
+EPILOG = """\b
+Examples:
+  outboxrelay incidents
+  outboxrelay incidents -A --all
+  outboxrelay incidents -A -o json | jq '.[] | select(.severity == "Critical")'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An incident and the relay that has it."""
+
+    namespace: str
+    relay: str
+    incident: IncidentStatus
+
+
+@cli.command("incidents", epilog=EPILOG)
+@click.option("-n", "--namespace", help="Namespace of the relays. Default: the one of the context.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Relays of every namespace.")
+@click.option("--kubeconfig", help="File that names the cluster. Default: KUBECONFIG, or ~/.kube/config.")
+@click.option("--context", help="Context of the kubeconfig. Default: the current one.")
+@click.option("--all", "resolved_too", is_flag=True, help="The last few that were resolved, too.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."
+)
+def incidents(
+    namespace: str | None,
+    all_namespaces: bool,
+    context: str | None,
+    kubeconfig: str | None,
+    resolved_too: bool,
+    output: str,
+) -> int:
+    """List open incidents of OutboxRelays, the newest first; what many relays share is one line."""
+    if namespace and all_namespaces:
+        raise InvalidInput("--namespace and --all-namespaces exclude each other")
+    if namespace is not None and not NAMESPACE.fullmatch(namespace):
+        raise InvalidInput(f"--namespace: {namespace!r} is not the name of a namespace")
+    try:
+        bodies = asyncio.run(_relays(namespace, all_namespaces, context, kubeconfig))
+    except ClusterFault as fault:
+        click.echo(f"outboxrelay: {fault.message}", err=True)
+        return NOT_LISTED
+    found = collect(bodies, resolved_too=resolved_too)
+    if output == "json":
+        click.echo(json.dumps([_as_json(item) for item in found], indent=2))
+        return 0
+    if not found:
+        click.echo(f"no open incident, {len(bodies)} relays" if bodies else "no OutboxRelay found")
+        return 0
+    now = datetime.now(UTC)  # noqa: TID251 - a composition root
+    width = shutil.get_terminal_size((120, 24)).columns
+    click.echo(table(found, now, width=width, namespaces=all_namespaces, states=resolved_too))
+    return 0
+
+
+def collect(bodies: Iterable[dict[str, Any]], *, resolved_too: bool) -> list[Found]:
+    """The incidents of relays: open ones before resolved ones, critical ones first, then the newest."""
+    found = [
+        Found(body["metadata"]["namespace"], body["metadata"]["name"], item)
+        for body in bodies
+        for item in parse_incidents((body.get("status") or {}).get("incidents"))
+        if resolved_too or item.state == "Open"
+    ]
+    by_name = sorted(found, key=lambda item: (item.namespace, item.relay, item.incident.id))
+    newest = sorted(by_name, key=lambda item: item.incident.resolved_at or item.incident.started_at, reverse=True)
+    return sorted(newest, key=lambda item: (item.incident.state != "Open", item.incident.severity != "Critical"))
+
+
+def table(found: Sequence[Found], now: datetime, *, width: int, namespaces: bool, states: bool) -> str:
+    """``found`` as text of at most ``width`` columns; what does not fit is cut off the message."""
+    groups: dict[tuple[str, str], list[Found]] = {}
+    for item in found:
+        place = (item.incident.parent or f"{item.namespace}/{item.relay}/{item.incident.id}", item.incident.state)
+        groups.setdefault(place, []).append(item)
+    wide = width >= 100
+    head = [*(["NAMESPACE"] if namespaces else []), "RELAY", "TYPE", "SEVERITY"]
+    head += [*(["STATE"] if states else []), *(["SINCE"] if wide else []), "LASTS"]
+    head += [*(["TIMES"] if wide else []), "MESSAGE"]
+    rows = [head, *(_row(group, now, head) for group in groups.values())]
+    widths = [max(len(row[number]) for row in rows) for number in range(len(head) - 1)]
+    room = max(LEAST_MESSAGE, width - sum(widths) - 2 * len(widths))
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(size) for cell, size in zip(row, widths, strict=False)]
+        lines.append("  ".join([*cells, _cut(row[-1], room)]).rstrip())
+    return "\n".join(lines)
+
+
+def _row(group: Sequence[Found], now: datetime, head: Sequence[str]) -> list[str]:
+    first = min(group, key=lambda item: (item.incident.started_at, item.namespace, item.relay))
+    incident = first.incident
+    start, end = _time(incident.started_at), _time(incident.resolved_at) or now
+    spaces = {item.namespace for item in group}
+    cells = {
+        "NAMESPACE": first.namespace if len(spaces) == 1 else f"{len(spaces)} namespaces",
+        "RELAY": first.relay if len(group) == 1 else f"{len(group)} relays",
+        "TYPE": incident.type,
+        "SEVERITY": incident.severity,
+        "STATE": incident.state,
+        "SINCE": incident.started_at.replace("T", " ").removesuffix("Z"),
+        "LASTS": lag_display((end - start).total_seconds()) if start else "-",
+        "TIMES": str(incident.occurrences),
+        "MESSAGE": " ".join(incident.message.split())[:WIDEST],
+    }
+    return [cells[name] for name in head]
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return moment(text) if text else None
+    except ValueError:
+        return None
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def _as_json(item: Found) -> dict[str, Any]:
+    incident = item.incident.model_dump(by_alias=True, exclude_none=True)
+    return {"namespace": item.namespace, "relay": item.relay, **incident}
+
+
+async def _relays(
+    namespace: str | None, everywhere: bool, context: str | None, kubeconfig: str | None
+) -> list[dict[str, Any]]:
+    # What it imports takes time that the other commands need not spend.
+    from outboxrelay.adapters.kube import default_namespace, open_client
+    from outboxrelay.adapters.kube_objects import KubeObjects
+
+    scope = None if everywhere else namespace or default_namespace(kubeconfig=kubeconfig, context=context)
+    async with open_client(kubeconfig=kubeconfig, context=context, user_agent="outboxrelay-cli") as client:
+        bodies, _ = await KubeObjects(client).list(RELAY, scope)
+    return bodies

@@ -1,0 +1,102 @@
+"""Receivers of notifications: an HTTP server that behaves as a test wants, and the real Alertmanager."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from tests.cluster.packages import find
+from tests.support.waiting import until
+
+ALERTMANAGER = "prometheus-alertmanager"
+CONFIG = """
+route: {receiver: test, group_by: [incident], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+receivers:
+- name: test
+  webhook_configs: [{url: "%s", send_resolved: true}]
+"""
+
+
+class Receiver:
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.delay = 0.0
+        self.requests = 0
+        self.taken: list[tuple[dict[str, str], Any]] = []
+        """Headers and JSON of requests that were answered with success."""
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Take one request."""
+        self.requests += 1
+        body = json.loads(await request.text())
+        await asyncio.sleep(self.delay)
+        if self.status < 300:
+            self.taken.append(({key.lower(): value for key, value in request.headers.items()}, body))
+        return web.Response(status=self.status, headers={"Location": "/elsewhere"} if self.status == 302 else {})
+
+
+@asynccontextmanager
+async def receiver(path: str = "/hook") -> AsyncIterator[Receiver]:
+    """A receiver on a free port."""
+    found = Receiver()
+    application = web.Application()
+    application.router.add_post(path, found.answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        found.url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
+        yield found
+    finally:
+        await runner.cleanup()
+
+
+class Alertmanager:
+    """A running Alertmanager."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def alerts(self) -> list[dict[str, Any]]:
+        """What it holds as firing."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/api/v2/alerts") as response:
+            found: list[dict[str, Any]] = await response.json()
+            return found
+
+    async def is_ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{self.url}/-/ready") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+
+@asynccontextmanager
+async def alertmanager(folder: Path, port: int, tells: str) -> AsyncIterator[Alertmanager]:
+    """The real one, which passes what it gets on to the URL ``tells``."""
+    program = find(ALERTMANAGER)
+    assert program is not None, f"{ALERTMANAGER} is missing: apt-get install {ALERTMANAGER}"
+    config = folder / "alertmanager.yaml"
+    config.write_text(CONFIG % tells)
+    command = [program, f"--config.file={config}", f"--storage.path={folder / 'data'}"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
+    log = folder / "alertmanager.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
+    running = Alertmanager(f"http://127.0.0.1:{port}")
+    try:
+        await until(running.is_ready, "Alertmanager that answers", 20, last=log.read_text)
+        yield running
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
