@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from outboxrelay import cli
-from outboxrelay.cli import controller, crd, quarantine, relay, sql  # noqa: F401 - each registers its command
+from outboxrelay.cli import controller, crd, explain, incidents, quarantine, relay, sql  # noqa: F401 - they register
 
 NO_OUTPUT = {
     "outboxrelay controller": "runs until SIGTERM, and its logs are JSON",

@@ -122,5 +122,5 @@ async def test_what_cannot_be_read_is_named_in_one_line(tmp_path: Path, run: Com
 
 def test_without_a_cluster_it_says_where_it_looked(tmp_path: Path, run: Command) -> None:
     code, _, errors = run("orders", "--kubeconfig", str(tmp_path / "missing"))
-    assert code == 2
+    assert code == 1
     assert "cannot find the cluster" in errors

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from outboxrelay.cli import cli
 from outboxrelay.cli.explanation import explanation
+from outboxrelay.cli.options import with_cluster
 from outboxrelay.errors import ClusterFault, InvalidInput
 
 NOT_EXPLAINED = 1
@@ -23,16 +23,7 @@ Examples:
 """
 
 
-def with_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
-    """-n, --context and --kubeconfig, as kubectl has them."""
-    command = click.option("--kubeconfig", help="File that names the cluster. Default: KUBECONFIG, or ~/.kube/config.")(
-        command
-    )
-    command = click.option("--context", help="Context of the kubeconfig. Default: the current one.")(command)
-    return click.option("-n", "--namespace", help="Namespace of the relay. Default: that of the context.")(command)
-
-
-@cli.command("explain", epilog=EPILOG)
+@cli.command("explain", short_help="Tell how the number of pods came about.", epilog=EPILOG)
 @click.argument("relay")
 @with_cluster
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")

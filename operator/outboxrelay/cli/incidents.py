@@ -13,6 +13,7 @@ import click
 from outboxrelay.api.incidents import IncidentStatus
 from outboxrelay.cli import cli
 from outboxrelay.cli.controller import NAMESPACE
+from outboxrelay.cli.options import with_cluster
 from outboxrelay.decisions.backlog import lag_display
 from outboxrelay.decisions.incidents.status import moment, parse_incidents
 from outboxrelay.errors import ClusterFault, InvalidInput
@@ -25,7 +26,7 @@ EPILOG = """\b
 Examples:
   outboxrelay incidents
   outboxrelay incidents -A --all
-  outboxrelay incidents -A -o json | jq '.[] | select(.severity == "Critical")'
+  outboxrelay incidents -A -o json | jq '.[].message'
 """
 
 
@@ -38,11 +39,9 @@ class Found:
     incident: IncidentStatus
 
 
-@cli.command("incidents", epilog=EPILOG)
-@click.option("-n", "--namespace", help="Namespace of the relays. Default: the one of the context.")
+@cli.command("incidents", short_help="List what is wrong now with all relays.", epilog=EPILOG)
+@with_cluster
 @click.option("-A", "--all-namespaces", is_flag=True, help="Relays of every namespace.")
-@click.option("--kubeconfig", help="File that names the cluster. Default: KUBECONFIG, or ~/.kube/config.")
-@click.option("--context", help="Context of the kubeconfig. Default: the current one.")
 @click.option("--all", "resolved_too", is_flag=True, help="The last few that were resolved, too.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Format."

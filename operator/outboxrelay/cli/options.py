@@ -38,3 +38,16 @@ def output(*formats: str) -> Decorator:
     return click.option(
         "-o", "--output", type=click.Choice(formats), default=formats[0], show_default=True, help="Format."
     )
+
+
+def with_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-n, --context and --kubeconfig, as kubectl has them."""
+    for option in (
+        click.option(
+            "--kubeconfig", metavar="FILE", help="File that names the cluster. Default: KUBECONFIG, or ~/.kube/config."
+        ),
+        click.option("--context", metavar="NAME", help="Context of the kubeconfig. Default: the current one."),
+        click.option("-n", "--namespace", metavar="NAME", help="Namespace. Default: that of the context."),
+    ):
+        command = option(command)
+    return command
