@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from tests.cluster import netns
 
 from . import report
+from .broker import Broker
 from .plan import plan_of
 from .postgres_pair import Pair
 from .run import run
@@ -60,8 +61,12 @@ def inside(options: argparse.Namespace) -> int:
     """All runs, one after the other; the exit code."""
     seed = random.randrange(1, 10**6) if options.seed is None else options.seed
     print(f"{options.runs} runs from seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="outboxrelay-chaos-") as name, Pair(_open_to_all(Path(name))) as pair:
-        results = [_one(seed + number, pair, Path(name)) for number in range(options.runs)]
+    with (
+        tempfile.TemporaryDirectory(prefix="outboxrelay-chaos-") as name,
+        Pair(_open_to_all(Path(name))) as pair,
+        Broker(Path(name)) as broker,
+    ):
+        results = [_one(seed + number, pair, broker, Path(name)) for number in range(options.runs)]
     figures = report.summary(results)
     print("\n" + report.table(figures))
     KEPT.mkdir(exist_ok=True)
@@ -71,10 +76,10 @@ def inside(options: argparse.Namespace) -> int:
     return 1 if figures["failed_runs"] else 0
 
 
-def _one(seed: int, pair: Pair, folder: Path) -> Result:
+def _one(seed: int, pair: Pair, broker: Broker, folder: Path) -> Result:
     logs = folder / f"run-{seed}"
     logs.mkdir()
-    result = asyncio.run(run(plan_of(seed), pair, os.environ["OUTBOXRELAY_KAFKA_SERVERS"], logs))
+    result = asyncio.run(run(plan_of(seed), pair, broker, logs))
     print(result, flush=True)
     if not result.passed:
         kept = KEPT / f"failed-{seed}"
