@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,8 @@ from .postgres_pair import Pair
 from .run import run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .run import Result
 
 KEPT = Path(".chaos")
@@ -52,21 +56,21 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     found = argparse.ArgumentParser(prog="python3 -m tests.chaos", description=__doc__)
     found.add_argument("--runs", type=int, default=10, help="how many (default 10, about five minutes)")
+    found.add_argument(
+        "--jobs", type=int, default=1, help="how many side by side, each with its own servers (default 1)"
+    )
     found.add_argument("--seed", type=int, help="of the first run; the next has the next number (default: drawn)")
     found.add_argument("--write-docs", action="store_true", help=f"write the table of {report.PAGE} too")
     return found
 
 
 def inside(options: argparse.Namespace) -> int:
-    """All runs, one after the other; the exit code."""
-    seed = random.randrange(1, 10**6) if options.seed is None else options.seed
-    print(f"{options.runs} runs from seed {seed}", flush=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="outboxrelay-chaos-") as name,
-        Pair(_open_to_all(Path(name))) as pair,
-        Broker(Path(name)) as broker,
-    ):
-        results = [_one(seed + number, pair, broker, Path(name)) for number in range(options.runs)]
+    """All runs; the exit code."""
+    first = random.randrange(1, 10**6) if options.seed is None else options.seed
+    print(f"{options.runs} runs from seed {first}", flush=True)
+    shares = [range(first + job, first + options.runs, options.jobs) for job in range(options.jobs)]
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        results = [result for share in pool.map(work, range(options.jobs), shares) for result in share]
     figures = report.summary(results)
     print("\n" + report.table(figures))
     KEPT.mkdir(exist_ok=True)
@@ -74,6 +78,16 @@ def inside(options: argparse.Namespace) -> int:
     if options.write_docs:
         report.write_docs(figures)
     return 1 if figures["failed_runs"] else 0
+
+
+def work(job: int, seeds: Sequence[int]) -> list[Result]:
+    """The runs of ``seeds``, one after the other, on servers of their own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="outboxrelay-chaos-") as name,
+        Pair(_open_to_all(Path(name)), job) as pair,
+        Broker(Path(name), job) as broker,
+    ):
+        return [_one(seed, pair, broker, Path(name)) for seed in seeds]
 
 
 def _one(seed: int, pair: Pair, broker: Broker, folder: Path) -> Result:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PORT, CONTROLLER_PORT = 9192, 9196
+PORTS_OF_A_JOB = 10
 CLUSTER_ID = "b3V0Ym94cmVsYXktY2hhbw"
-PROPERTIES = f"""process.roles=broker,controller
+PROPERTIES = """process.roles=broker,controller
 node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{CONTROLLER_PORT}
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://:{PORT},CONTROLLER://127.0.0.1:{CONTROLLER_PORT}
-advertised.listeners=PLAINTEXT://{paths.KAFKA_NAME}:{PORT}
+listeners=PLAINTEXT://:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -35,22 +36,27 @@ broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
 log.segment.bytes=67108864
 log.cleaner.dedupe.buffer.size=16777216
+log.dirs={data}
 """
 
 
 class Broker:
-    """``with Broker(folder) as broker:``; every method waits until it is done."""
+    """``with Broker(folder) as broker:``; every method waits until it is done. ``job``: of runs side by side."""
 
-    servers = f"{paths.KAFKA_NAME}:{PORT}"
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, job: int = 0) -> None:
+        self.job = job
+        self._port = PORT + PORTS_OF_A_JOB * job
+        self.servers = f"{paths.KAFKA_NAME}:{self._port}"
         self._properties = folder / "kafka.properties"
         self._data = folder / "kafka"
         self._log = folder / "kafka.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._properties.write_text(f"{PROPERTIES}log.dirs={self._data}\n")
+        controller = CONTROLLER_PORT + PORTS_OF_A_JOB * self.job
+        self._properties.write_text(
+            PROPERTIES.format(port=self._port, controller=controller, host=paths.KAFKA_NAME, data=self._data)
+        )
         arguments = ["format", "--standalone", "--cluster-id", CLUSTER_ID, "--config", str(self._properties)]
         done = subprocess.run(
             java("-Xmx128m", "kafka.tools.StorageTool", *arguments), capture_output=True, text=True, timeout=120
@@ -69,7 +75,7 @@ class Broker:
             command = java("-Xms128m", "-Xmx512m", "kafka.Kafka", str(self._properties))
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + seconds
-        while not _listens():
+        while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"Kafka does not start:\n{self._log.read_text()[-2000:]}")
             time.sleep(0.1)
@@ -90,6 +96,11 @@ class Broker:
     def thaw(self) -> None:
         """Go on."""
         self._send(signal.SIGCONT)
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((paths.KAFKA_IP, self._port), 1):
+            return True
+        return False
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -112,9 +123,3 @@ def java(*arguments: str) -> list[str]:
     logging = f"-Dlog4j2.configurationFile={paths.CONFIG / 'log4j2.properties'}"
     tuning = ["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.net.preferIPv4Stack=true", logging, recorded]
     return ["java", *tuning, "-cp", f"{kafka_build.jars()}/*", *arguments]
-
-
-def _listens() -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((paths.KAFKA_IP, PORT), 1):
-        return True
-    return False

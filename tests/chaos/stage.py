@@ -96,7 +96,7 @@ class Stage:
     async def join(self) -> None:
         """One more relay, on a machine of its own."""
         uri = self.pair.uri(self.name)
-        host = Host(next(self._numbers), self.folder, self.manifest(), uri)
+        host = Host(self.broker.job, next(self._numbers), self.folder, self.manifest(), uri)
         await host.__aenter__()
         self.hosts.append(host)
 
