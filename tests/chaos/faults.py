@@ -6,7 +6,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from tests.cluster import kafka, paths
+from tests.cluster import paths
 from tests.support.oracle.session import UNAVAILABLE
 
 from .plan import MEMBERS_AT_MOST
@@ -60,21 +60,21 @@ async def _relay_leaves(stage: Stage, step: Step) -> None:
 
 async def _broker_restarted(stage: Stage, _: Step) -> None:
     async with stage.brokers:
-        await asyncio.to_thread(kafka.restart)
+        await asyncio.to_thread(stage.broker.restart)
 
 
 async def _broker_killed(stage: Stage, step: Step) -> None:
     async with stage.brokers:
-        await asyncio.to_thread(kafka.kill)
+        await asyncio.to_thread(stage.broker.kill)
         await asyncio.sleep(step.seconds)
-        await asyncio.to_thread(kafka.start)
+        await asyncio.to_thread(stage.broker.start)
 
 
 async def _broker_frozen(stage: Stage, step: Step) -> None:
     async with stage.brokers:
-        await asyncio.to_thread(kafka.freeze)
+        await asyncio.to_thread(stage.broker.freeze)
         await asyncio.sleep(step.seconds)
-        await asyncio.to_thread(kafka.thaw)
+        await asyncio.to_thread(stage.broker.thaw)
 
 
 async def _sessions_ended(stage: Stage, step: Step) -> None:

@@ -20,14 +20,14 @@ STOP_SECONDS = 40.0
 
 
 class Host:
-    """``async with Host(1, folder, manifest, uri) as host:`` starts the relay; later faults find it by its lock."""
+    """``async with Host(0, 1, folder, manifest, uri) as host:`` starts the relay; later faults find it by its lock."""
 
-    def __init__(self, number: int, folder: Path, config: Mapping[str, Any], uri: str) -> None:
+    def __init__(self, job: int, number: int, folder: Path, config: Mapping[str, Any], uri: str) -> None:
         self.name = f"relay-{number}"
         self.lock = asyncio.Lock()
         """Held while the process is killed, frozen or stopped: by one fault at a time."""
         self.ended_by_itself: list[str] = []
-        self._wire = Wire(number)
+        self._wire = Wire(job, number)
         self._folder = folder
         self._config = config
         self._uri = uri

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PORTS = (5441, 5442)
+PORTS_OF_A_JOB = 10
 USER = "outbox"
 SETTINGS = {
     "listen_addresses": paths.POSTGRES_IP,
@@ -151,10 +152,11 @@ class Server:
 class Pair:
     """``with Pair(folder) as pair:``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, job: int = 0) -> None:
         account = pwd.getpwnam("postgres")
         os.chown(folder, account.pw_uid, account.pw_gid)
-        self.primary, self.standby = (Server(folder, port) for port in PORTS)
+        self._ports = tuple(port + PORTS_OF_A_JOB * job for port in PORTS)
+        self.primary, self.standby = (Server(folder, port) for port in self._ports)
 
     def __enter__(self) -> Self:
         try:
@@ -172,7 +174,7 @@ class Pair:
 
     def uri(self, database: str, *, options: str = "") -> str:
         """Both servers; whoever connects takes the one that accepts writes."""
-        hosts = ",".join(f"{paths.POSTGRES_NAME}:{port}" for port in PORTS)
+        hosts = ",".join(f"{paths.POSTGRES_NAME}:{port}" for port in self._ports)
         return f"postgresql://{USER}@{hosts}/{database}?sslmode=disable{options}"
 
     def agree(self) -> None:

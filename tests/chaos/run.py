@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.support.oracle import Verdict
 
+    from .broker import Broker
     from .plan import Plan, Step
     from .postgres_pair import Pair
 
@@ -48,10 +49,10 @@ class Result(NamedTuple):
         return f"seed {self.plan.seed}: {self.verdict}, recovered in {self.recovery:.1f} s [{happened}]"
 
 
-async def run(plan: Plan, pair: Pair, servers: str, folder: Path) -> Result:
+async def run(plan: Plan, pair: Pair, broker: Broker, folder: Path) -> Result:
     """Raises only what is wrong with the run itself, such as a server that does not start."""
     began = time.monotonic()
-    async with Stage(plan, pair, servers, folder) as stage:
+    async with Stage(plan, pair, broker, folder) as stage:
         await _break_things(stage)
         calm = time.monotonic()
         problems = await _recover(stage)

@@ -26,6 +26,7 @@ from .host import Host
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .broker import Broker
     from .plan import Plan
     from .postgres_pair import Pair
 
@@ -36,12 +37,13 @@ ATTEMPTS = 2
 
 
 class Stage:
-    """``async with Stage(plan, pair, servers, folder) as stage:``; all of it is gone afterwards but the logs."""
+    """``async with Stage(plan, pair, broker, folder) as stage:``; all of it is gone afterwards but the logs."""
 
-    def __init__(self, plan: Plan, pair: Pair, servers: str, folder: Path) -> None:
+    def __init__(self, plan: Plan, pair: Pair, broker: Broker, folder: Path) -> None:
         self.plan = plan
         self.pair = pair
-        self.servers = servers
+        self.broker = broker
+        self.servers = broker.servers
         self.folder = folder
         self.name = f"chaos_{uuid.uuid4().hex[:8]}"
         self.topic = self.name.replace("_", "-")
@@ -55,11 +57,11 @@ class Stage:
         self.brokers = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._stack = AsyncExitStack()
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
+        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         setting = plan.setting
         self.oracle = Oracle(
             pair.uri(self.name, options="&target_session_attrs=read-write"),
-            servers,
+            self.servers,
             self.topic,
             table=OutboxTable(keyed=setting.mode != "None"),
             keys=setting.keys,
@@ -94,7 +96,7 @@ class Stage:
     async def join(self) -> None:
         """One more relay, on a machine of its own."""
         uri = self.pair.uri(self.name)
-        host = Host(next(self._numbers), self.folder, self.manifest(), uri)
+        host = Host(self.broker.job, next(self._numbers), self.folder, self.manifest(), uri)
         await host.__aenter__()
         self.hosts.append(host)
 

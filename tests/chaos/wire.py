@@ -71,11 +71,11 @@ class _Lane:
 
 
 class Wire:
-    """``with Wire(1) as wire:``; inside the servers' network, as root."""
+    """``with Wire(0, 1) as wire:``; inside the servers' network, as root. ``job``: of runs that go side by side."""
 
-    def __init__(self, number: int) -> None:
-        self.address = f"198.19.0.{number}"
-        self._name = f"chaos{number}"
+    def __init__(self, job: int, number: int) -> None:
+        self.address = f"198.19.{job}.{number}"
+        self._name = f"chaos{job}-{number}"
         self._troubles: tuple[Trouble, ...] = ()
         self._stop = threading.Event()
 

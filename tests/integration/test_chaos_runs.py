@@ -1,12 +1,12 @@
 """Every fault of the chaos runs once, on the real servers: make chaos-relay does the same many times and at random."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.broker import Broker
 from tests.chaos.plan import FAULTS, Plan, Setting, Step
 from tests.chaos.postgres_pair import Pair
 from tests.chaos.run import run
@@ -57,14 +57,20 @@ def pair() -> Iterator[Pair]:
             yield found
 
 
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker")) as found:
+        yield found
+
+
 def test_no_kind_of_fault_is_left_out() -> None:
     assert {step.fault for step in (*NEAR_THE_RELAY, *AT_THE_SERVERS)} == set(FAULTS)
 
 
 @pytest.mark.parametrize("steps", [NEAR_THE_RELAY, AT_THE_SERVERS], ids=["near-the-relay", "at-the-servers"])
 async def test_nothing_is_lost_or_inverted_and_everything_recovers(
-    steps: tuple[Step, ...], pair: Pair, tmp_path: Path
+    steps: tuple[Step, ...], pair: Pair, broker: Broker, tmp_path: Path
 ) -> None:
-    result = await run(Plan(1, SETTING, steps), pair, os.environ["OUTBOXRELAY_KAFKA_SERVERS"], tmp_path)
+    result = await run(Plan(1, SETTING, steps), pair, broker, tmp_path)
     print(result)
     assert result.passed, f"{result.verdict.report()}\n{result.problems}"

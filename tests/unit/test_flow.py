@@ -1,6 +1,7 @@
 """How fast the relay goes: limits, a ramp after an outage, half speed under strain; in virtual time."""
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -80,6 +81,15 @@ def test_a_piece_that_is_larger_than_the_bucket_goes_when_it_is_full_and_is_paid
     item = taken(bucket(100, 0.0), 500)
     assert wait_of(filled(item, 0.0), 1) == pytest.approx((500 - 100 * SLICE_SECONDS + 1) / 100)
     assert wait_of(bucket(100, 0.0), 500) == 0
+
+
+def test_nobody_waits_for_less_than_a_clock_can_tell() -> None:
+    # Taken at one row a second, and filled at a million of them: what rounding leaves is a wait without end.
+    item = filled(taken(bucket(1, 0.0), 1), 30.566905, 1e6)
+    nearly = replace(item, level=item.size - 2e-9 * item.size)
+    assert nearly.level < item.size
+    assert wait_of(nearly, 3) == 0
+    assert wait_of(replace(item, level=0.0), 1) > 0
 
 
 @given(rates=st.lists(st.floats(0.5, 1e6), min_size=1, max_size=40), amounts=st.lists(st.floats(1, 1e5), min_size=40))

@@ -12,6 +12,8 @@ SLICE_SECONDS = 0.2
 """A limited rate goes out in pieces of that length, not in bursts of whole batches."""
 NEARLY = 1e-9
 """Share of a bucket that rounding may take from it."""
+SHORTEST_WAIT_SECONDS = 1e-6
+"""No clock tells less apart: whoever waited for it would ask again at the same time, for ever."""
 GOOD_SHARE = 0.3
 """Weight of a new batch in the average rate that counts as good."""
 TELLING_ROWS = 500
@@ -51,7 +53,8 @@ def filled(item: Bucket, now: float, rate: float | None = None) -> Bucket:
 def wait_of(item: Bucket, amount: float) -> float:
     """Seconds until ``amount`` may be taken; an amount larger than the bucket may go when the bucket is full."""
     missing = min(amount, item.size) - item.level
-    return 0.0 if missing <= item.size * NEARLY else missing / item.rate
+    wait = missing / item.rate
+    return 0.0 if missing <= item.size * NEARLY or wait < SHORTEST_WAIT_SECONDS else wait
 
 
 def taken(item: Bucket, amount: float) -> Bucket:
