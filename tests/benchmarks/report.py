@@ -39,6 +39,20 @@ TARGETS = {
     "held_snapshot_loss_percent": Target("≤", 10),
     "held_transaction_loss_percent": Target("≤", 10),
     "writer_slowdown_percent": Target("≤", 3),
+    "poison_slowdown_percent": Target("≤", 10),
+    "poison_slowdown_quarantine_percent": Target("≤", 10),
+    "missing_topic_slowdown_percent": Target("≤", 10),
+    "missing_topic_heals_seconds": Target("≤", 30),
+    "outage_attempts_per_minute": Target("≤", 30),
+    "outage_cpu_percent": Target("≤", 5),
+    "outage_memory_growth_mb": Target("≤", 5),
+    "outage_ramp_percent": Target("≤", 105),
+    "outage_recovery_seconds": Target("≤", 60),
+    "outage_frozen_attempts_per_minute": Target("≤", 30),
+    "outage_frozen_cpu_percent": Target("≤", 5),
+    "outage_frozen_memory_growth_mb": Target("≤", 5),
+    "outage_frozen_ramp_percent": Target("≤", 105),
+    "outage_frozen_recovery_seconds": Target("≤", 60),
     "relay_rss_mb": Target("≤", 90),
     "idle_cpu_percent": Target("≤", 1.5),
 }
@@ -80,6 +94,29 @@ MEANINGS = {
     "backlog_scaling_1m_per_s": "Events/s while 1 million rows wait",
     "backlog_scaling_5m_per_s": "Events/s while 5 million rows wait",
     "backlog_scaling_5m_vs_10k": "Rate at 5 million as a share of that at 10 thousand",
+    "poison_slowdown_percent": "10,000 rows, 20 poison that hold their keys: % longer for all that is not behind one",
+    "poison_slowdown_quarantine_percent": "the same, where poison rows go to quarantine",
+    "poison_clean_ms": "The same rows without poison, ms from the first record to the last",
+    "missing_topic_slowdown_percent": "One of ten topics missing: % longer for the rows of the nine",
+    "missing_topic_p99_ms": "One of ten missing, 1,000/s: COMMIT to append in the nine, 99th percentile ms",
+    "missing_topic_p99_ms_all_there": "the same, all ten there",
+    "missing_topic_heals_seconds": "Missing topic made, until all of its rows are there, s at most",
+    "outage_attempts_per_minute": "Kafka stopped for 60 s at 500 events/s: attempts a minute to reach it",
+    "outage_cpu_percent": "the same, relay's % of one core",
+    "outage_statements_per_s": "the same, relay's statements/s in the database",
+    "outage_memory_growth_mb": "the same, MB that the relay grew by at most",
+    "outage_memory_mb_afterwards": "Kafka back: relay, MB resident at most until it has caught up",
+    "outage_ramp_percent": "Kafka back: rows delivered while the rate ramps, % of what the ramp allows",
+    "outage_recovery_seconds": "Kafka back, until no row is late by a second any more, s",
+    "outage_duplicates": "Kafka back: events that arrived twice; lost and inverted: 0, or there is no figure",
+    "outage_frozen_attempts_per_minute": "Kafka frozen for 60 s instead: attempts a minute to reach it",
+    "outage_frozen_cpu_percent": "the same, relay's % of one core",
+    "outage_frozen_statements_per_s": "the same, relay's statements/s in the database",
+    "outage_frozen_memory_growth_mb": "the same, MB that the relay grew by at most",
+    "outage_frozen_memory_mb_afterwards": "Kafka thawed: relay, MB resident at most until it has caught up",
+    "outage_frozen_ramp_percent": "Kafka thawed: rows delivered while the rate ramps, % of what the ramp allows",
+    "outage_frozen_recovery_seconds": "Kafka thawed, until no row is late by a second any more, s",
+    "outage_frozen_duplicates": "Kafka thawed: events that arrived twice; lost and inverted: 0, or there is no figure",
     "relay_rss_mb_max": "Relay with rows of 1 MB, MB at most",
     "large_rows_per_s": "Rows of 1 MB, rows/s",
     "idle_cpu_percent": "Relay with nothing to do, % of one core",
@@ -90,11 +127,11 @@ MEANINGS = {
 
 def table(figures: Mapping[str, float]) -> str:
     """The figures and, where one is set, the target of each."""
-    lines = [f"{'figure':<32}{'value':>12}  target"]
+    lines = [f"{'figure':<36}{'value':>12}  target"]
     for name, value in figures.items():
         target = TARGETS.get(name)
         note = f"{target}{'' if target.is_met(value) else '   MISSED'}" if target else ""
-        lines.append(f"{name:<32}{value:>12,g}  {note}".rstrip())
+        lines.append(f"{name:<36}{value:>12,g}  {note}".rstrip())
     return "\n".join(lines)
 
 

@@ -38,18 +38,24 @@ async def database() -> AsyncIterator[str]:
         await server.close()
 
 
-def create_topic(partitions: int = PARTITIONS, settings: dict[str, str] | None = None) -> str:
-    """A new topic's name."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
+def create_topic(partitions: int = PARTITIONS, settings: dict[str, str] | None = None, name: str | None = None) -> str:
+    """A new topic's name: ``name``, or one that nobody else has."""
+    name = name or topic_name()
     client = admin()  # held until the answer is there: its end would cancel the request
     client.create_topics([NewTopic(name, partitions, 1, config=settings or {})])[name].result(30)
     return name
 
 
-def delete_topic(name: str) -> None:
-    """Remove it again."""
+def topic_name() -> str:
+    """A name for a topic that nobody else has."""
+    return f"bench-{uuid.uuid4().hex[:8]}"
+
+
+def delete_topic(*names: str) -> None:
+    """Remove topics again."""
     client = admin()
-    client.delete_topics([name])[name].result(30)
+    for future in client.delete_topics(list(names)).values():
+        future.result(30)
 
 
 def admin() -> AdminClient:

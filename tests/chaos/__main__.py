@@ -42,9 +42,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     found = argparse.ArgumentParser(prog="python3 -m tests.chaos", description=__doc__)
     found.add_argument("--runs", type=int, default=10, help="how many (default 10, about five minutes)")
-    found.add_argument(
-        "--jobs", type=int, default=1, help="how many side by side, each with servers of its own (1)"
-    )
+    found.add_argument("--jobs", type=int, default=1, help="how many side by side, each with servers of its own (1)")
     found.add_argument("--seed", type=int, help="of the first run; the next has the next number (default: drawn)")
     found.add_argument("--write-docs", action="store_true", help=f"write the table of {report.PAGE} too")
     return found

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from .merging import merged
 
@@ -66,6 +67,13 @@ class RelayProcess:
                 return found
         except (urllib.error.URLError, OSError):
             return None
+
+    def metric(self, name: str) -> list[float]:
+        """Values at /metrics of the series ``name``, one for each set of labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=3) as answer:
+            text = answer.read().decode()
+        families = text_string_to_metric_families(text)
+        return [sample.value for family in families for sample in family.samples if sample.name == name]
 
     def wait(self, condition: Callable[[dict[str, Any]], bool], seconds: float, pause: float = 0.05) -> dict[str, Any]:
         """The first report that satisfies ``condition``; raises with the end of the log where none does in time."""

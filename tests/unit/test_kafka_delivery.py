@@ -9,8 +9,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from outboxrelay.adapters.credentials import MappingCredentials
+from outboxrelay.adapters.kafka_config import producer_config
 from outboxrelay.adapters.kafka_delivery import Delivery
-from outboxrelay.adapters.kafka_publisher import KafkaPublisher, producer_config
+from outboxrelay.adapters.kafka_publisher import KafkaPublisher
 from outboxrelay.adapters.kafka_topic import TopicBook, TopicLimits
 from outboxrelay.api.manifest import parse_manifest
 from outboxrelay.api.names import Reason

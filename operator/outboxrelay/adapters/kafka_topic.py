@@ -15,6 +15,8 @@ from outboxrelay.errors import TopicFault
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default, for users who may not read the topic's configuration."""
 ASK_SECONDS = 3.0
+ANY_TOPIC = "__consumer_offsets"
+"""Asked for where only the answer matters."""
 REFRESH_SECONDS = 60.0
 REFRESHED_AT_ONCE = 10
 
@@ -82,7 +84,7 @@ class TopicProbe:
         """See that brokers answer; raises TargetFault."""
         self._heard.error = None
         try:
-            self._admin.list_topics("__consumer_offsets", timeout=ASK_SECONDS)
+            self._admin.list_topics(ANY_TOPIC, timeout=ASK_SECONDS)
         except KafkaException as error:
             self._admin.poll(0)
             raise fault_of(self._real_cause(error.args[0])) from None

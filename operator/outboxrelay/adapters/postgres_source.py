@@ -11,6 +11,7 @@ from outboxrelay.adapters.postgres_lane import Lane
 from outboxrelay.adapters.postgres_statements import LIGHT_BYTES, Statements, sql
 from outboxrelay.adapters.postgres_table import reading_of
 from outboxrelay.adapters.postgres_verify import verify, verify_archive
+from outboxrelay.adapters.renewable_credentials import RenewableCredentials
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.floor import Holder, Snapshot
@@ -31,7 +32,13 @@ class _Table:
     """A lane whose connections are verified, and the statements that fit what was found."""
 
     def __init__(
-        self, manifest: RelayManifest, credentials: Credentials, purpose: str, begin: str, *, tells: bool = False
+        self,
+        manifest: RelayManifest,
+        credentials: Credentials | RenewableCredentials,
+        purpose: str,
+        begin: str,
+        *,
+        tells: bool = False,
     ) -> None:
         spec = manifest.spec
         self._reading = reading_of(spec)
@@ -140,8 +147,9 @@ class _Table:
 class PostgresSource:
     """Reads pending rows; satisfies the relay's RowSource."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+    def __init__(self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials) -> None:
         self._table = _Table(manifest, credentials, "read", BEGIN_READ, tells=True)
+        self.lane = self._table.lane
 
     @property
     def server(self) -> str:
@@ -183,8 +191,11 @@ class PostgresSource:
 class PostgresSettler:
     """Deletes, marks or archives delivered rows; satisfies the relay's RowSettler."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials, source: PostgresSource) -> None:
+    def __init__(
+        self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials, source: PostgresSource
+    ) -> None:
         self._table = _Table(manifest, credentials, "settle", BEGIN_SETTLE)
+        self.lane = self._table.lane
         self._source = source
 
     async def settle(self, ids: Sequence[RowId]) -> None:
@@ -205,10 +216,11 @@ class PostgresQueue:
     The transaction that read rows stays open until they are settled or released, on one connection.
     """
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+    def __init__(self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials) -> None:
         idle = manifest.spec.target.delivery_timeout_seconds + QUEUE_IDLE_SECONDS
         begin = f"{BEGIN_SETTLE}; SET LOCAL idle_in_transaction_session_timeout = '{idle}s'"
         self._table = _Table(manifest, credentials, "read and settle", begin)
+        self.lane = self._table.lane
 
     async def open(self) -> None:
         """Connect and verify unless connected; raises SourceFault."""
