@@ -37,8 +37,6 @@ class _Verified(NamedTuple):
 class KafkaRenewal:
     """Satisfies the relay's Renewal for the brokers; works in a thread of its own, so that delivery goes on."""
 
-    """The addresses of the brokers are in no Secret."""
-
     def __init__(self, target: Target, credentials: RenewableCredentials, publisher: KafkaPublisher) -> None:
         self._target = target
         self._credentials = credentials
