@@ -62,8 +62,11 @@ class Host:
     async def stop(self) -> None:
         """In order (SIGTERM)."""
         self.look()
-        if self._process is not None and (code := await asyncio.to_thread(self._process.stop, STOP_SECONDS)):
-            self._note(f"was asked to stop and ended with {code}")
+        if self._process is not None:
+            code = await asyncio.to_thread(self._process.stop, STOP_SECONDS)
+            # One that has not said a word yet had not begun: Python itself ends it then.
+            if code and not (code == -signal.SIGTERM and not self._process.log.read_text()):
+                self._note(f"was asked to stop and ended with {code}")
         self._process = None
 
     def send(self, number: signal.Signals) -> None:
