@@ -30,7 +30,8 @@ from outboxrelay.relay.ports import (
 )
 from outboxrelay.relay.process import Parts, RelayProcess
 from outboxrelay.relay.progress import Progress
-from outboxrelay.relay.pump import Pump, PumpParts
+from outboxrelay.relay.pump import Pump
+from outboxrelay.relay.pump_parts import PumpParts
 from outboxrelay.relay.reader import Reader
 from outboxrelay.relay.renewal import Renewals
 from outboxrelay.relay.rest import Rest

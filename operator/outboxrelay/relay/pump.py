@@ -6,34 +6,16 @@ one before it is wholly confirmed, so the order of a key never depends on what h
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import assert_never
 
 import structlog
 
 from outboxrelay.api.names import Reason
-from outboxrelay.api.policy import Ordering
-from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refused
-from outboxrelay.decisions.retries import BackoffPolicy, backoff
+from outboxrelay.decisions.retries import backoff
 from outboxrelay.decisions.rows import ROW_ID, RowId, topic_of
 from outboxrelay.errors import ServerChanged, SourceFault
 from outboxrelay.relay.batch import Batch, ids_of, size_of
-from outboxrelay.relay.beats import Beats
-from outboxrelay.relay.careful import Careful
-from outboxrelay.relay.circuit import Circuit
-from outboxrelay.relay.flow import Flow
-from outboxrelay.relay.health import HealthTracker
-from outboxrelay.relay.held import HeldKeys
-from outboxrelay.relay.lanes import TopicLanes
-from outboxrelay.relay.ownership import Ownership
-from outboxrelay.relay.poison import PoisonRows
-from outboxrelay.relay.ports import Clock, Publisher, RowSource
-from outboxrelay.relay.progress import Progress
-from outboxrelay.relay.reader import Reader
-from outboxrelay.relay.renewal import Renewals
-from outboxrelay.relay.rest import Rest
-from outboxrelay.relay.rounds import publish_in_rounds
-from outboxrelay.relay.settler import Settler
+from outboxrelay.relay.flight import Flight, no_beat
+from outboxrelay.relay.pump_parts import PumpParts
 from outboxrelay.relay.waiting import wait_for
 
 log = structlog.get_logger(__name__)
@@ -42,42 +24,14 @@ IDLE_SECONDS = 1.0
 """Between looks at what may be done while nothing may be read."""
 AGAIN_SECONDS = 5.0
 """Until a held row that was due and could not be tried is tried again: its topic takes nothing, or no broker does."""
-ABORT_SECONDS = 15.0
-"""For a publisher's thread to end after abort(); past it the thread is stuck, which is a bug."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PumpParts:
-    """What a pump works with."""
-
-    source: RowSource
-    publisher: Publisher
-    circuit: Circuit
-    settler: Settler
-    ownership: Ownership
-    held: HeldKeys
-    lanes: TopicLanes
-    poison: PoisonRows
-    careful: Careful
-    reader: Reader
-    flow: Flow
-    rest: Rest
-    renewals: Renewals
-    progress: Progress
-    ordering: Ordering
-    policy: BackoffPolicy
-    health: HealthTracker
-    beats: Beats
-    clock: Clock
-    stop: asyncio.Event
 
 
 class Pump:
     """Carries rows of the owned shards while ``run`` runs."""
 
     def __init__(self, parts: PumpParts) -> None:
+        self._flight = Flight(parts)
         self._source = parts.source
-        self._publisher = parts.publisher
         self._circuit = parts.circuit
         self._settler = parts.settler
         self._ownership = parts.ownership
@@ -90,7 +44,6 @@ class Pump:
         self._rest = parts.rest
         self._renewals = parts.renewals
         self._progress = parts.progress
-        self._one_per_key = parts.ordering.in_flight_per_key == "One"
         # Rows that are locked rather than owned are settled in the transaction that read them.
         self._locking = parts.ordering.mode == "None"
         self._policy = parts.policy
@@ -98,31 +51,28 @@ class Pump:
         self._beats = parts.beats
         self._clock = parts.clock
         self._stop = parts.stop
-        self._publishing: tuple[Batch, asyncio.Task[Outcome]] | None = None
-        self._settling: list[int] = []
         self._shards: frozenset[int] = frozenset()
         """What was owned at the step before."""
-        self._left_behind = False
-        """Whether the last batch left rows in the table that nothing holds: what was read behind them must wait."""
         self._failures = 0
-        self._beat: Callable[[], None] = _no_beat
+        self._beat: Callable[[], None] = no_beat
 
     async def run(self) -> None:
         """Until told to stop; what is on its way then is finished and settled. Raises nothing but bugs."""
         with self._beats.watch("pump") as self._beat:
+            self._flight.beat = self._beat
             try:
                 while not self._stop.is_set():
                     await self._turn()
                 await self._finish()
             finally:
-                await self._abandon()
+                await self._flight.abandon()
 
     async def _turn(self) -> None:
         self._beat()
         self._ownership.changed.clear()
         try:
             if self._circuit.state == "Open":
-                await self._settle()
+                await self._flight.settle()
             if await self._circuit.restore(self._stop, self._beat):
                 await self._renew()
                 await self.step()
@@ -135,9 +85,9 @@ class Pump:
         """Where other credentials are ready, come to a rest and go over to them."""
         if not self._renewals.are_ready:
             return
-        await self._complete()
+        await self._flight.complete()
         try:
-            await self._settle()
+            await self._flight.settle()
         except SourceFault:
             # Those in use may not settle any more; what is confirmed is settled with the others.
             log.debug("unsettled")
@@ -147,7 +97,7 @@ class Pump:
     async def step(self) -> None:
         """One read, and what it found on its way. Raises SourceFault."""
         if not self._may_read():
-            await self._arrive()
+            await self._flight.arrive()
             await self._idle()
             return
         await self._follow_shards()
@@ -156,15 +106,15 @@ class Pump:
         await self._retry_held()
         await self._probe_topics()
         if self._held.is_full:
-            await self._complete()
+            await self._flight.complete()
             raise SourceFault(Reason.NO_PROGRESS, f"{len(self._held)} keys are held: too many to go on; see /state")
         if self._lanes.is_full:
-            await self._complete()
+            await self._flight.complete()
             raise SourceFault(
                 Reason.NO_PROGRESS, f"{len(self._lanes)} topics take no rows: too many to go on; see /state"
             )
         if self._held.blocks_all:
-            await self._arrive()
+            await self._flight.arrive()
             await self._idle()
             return
         batch = await self._read()
@@ -180,7 +130,7 @@ class Pump:
                 await self._source.release()
             return
         if await self._send(batch) or not batch.full or self._locking:
-            await self._arrive()
+            await self._flight.arrive()
         if not batch.full:
             with self._progress.resting():
                 await self._rest.after(found, batch.full, self._reader.begun, self._beat)
@@ -194,7 +144,7 @@ class Pump:
         """Forget the held rows of shards that moved: whoever owns them now sees to them."""
         owned = self._ownership.owned
         if self._shards - owned:
-            await self._arrive()
+            await self._flight.arrive()
             self._held.forget()
             # The rows that stay ours were left out of reads, so the floor may be above them.
             self._reader.forget()
@@ -203,10 +153,10 @@ class Pump:
 
     async def _admit(self, batch: Batch) -> bool:
         """Whether ``batch`` may be sent, after the one before it is done and the rate allows it."""
-        await self._complete()
+        await self._flight.complete()
         await self._circuit.check(idle=not batch.ids)
-        if self._left_behind:
-            self._left_behind = False
+        if self._flight.left_behind:
+            self._flight.left_behind = False
             return False
         if not (self._may_send() and await self._flow.admit(len(batch.ids), batch.size, self._stop, self._beat)):
             return False
@@ -220,15 +170,15 @@ class Pump:
 
     async def _read(self) -> Batch:
         """The next rows, while the batch before the one on its way is settled; raises SourceFault."""
-        in_flight = [*self._settler.unsettled, *(self._publishing[0].ids if self._publishing else [])]
+        in_flight = self._flight.ids
         bounds = [most for most in (self._flow.most_rows(), self._careful.most_rows) if most is not None]
         if self._locking:
             # One connection has the locks, and it takes one statement at a time.
-            await self._settle()
+            await self._flight.settle()
         reading = asyncio.create_task(self._reader.read(in_flight, min(bounds, default=None)), name="read")
         try:
             if not self._locking:
-                await self._settle()
+                await self._flight.settle()
             batch = await reading
         except BaseException:
             reading.cancel()
@@ -264,98 +214,14 @@ class Pump:
             except BaseException:
                 self._forget(batch)
                 raise
-        self._publish(batch)
+        self._flight.begin(batch)
         return suspicious
-
-    def _publish(self, batch: Batch) -> None:
-        self._progress.begin(len(batch.rows))
-        if self._one_per_key:
-            work = publish_in_rounds(self._publisher, batch.rows)
-        else:
-            work = self._publisher.publish(batch.rows)
-        self._publishing = (batch, asyncio.ensure_future(work))
-
-    async def _complete(self) -> None:
-        """Wait for the batch on its way, if any, and take note of what became of it."""
-        if self._publishing is None:
-            return
-        batch, task = self._publishing
-        while not task.done():
-            await asyncio.wait({task}, timeout=IDLE_SECONDS)
-            self._beat_if_alive()
-        self._publishing = None
-        outcome = task.result()
-        self._absorb(batch, outcome)
-        if isinstance(outcome, Broken):
-            self._reader.forget()
-            self._flow.outage()
-            self._progress.interrupted()
-            await self._circuit.trip(outcome.fault)
-            await self._source.release()
-        refused = [refusal.row_id for refusal in outcome.refusals] if isinstance(outcome, Refused) else []
-        await self._careful.finish(refused)
-
-    async def _arrive(self) -> None:
-        """Wait for what is on its way, and settle it."""
-        await self._complete()
-        await self._settle()
-
-    def _beat_if_alive(self) -> None:
-        """The publisher's thread must show progress of its own: a loop that waits for a dead one is stuck too."""
-        if self._publisher.is_alive():
-            self._beat()
-
-    def _absorb(self, batch: Batch, outcome: Outcome) -> None:
-        if isinstance(outcome, Delivered):
-            self._took(batch, batch.ids, batch.size, proof=True)
-            return
-        if isinstance(outcome, Refused):
-            self._refused(batch, outcome)
-            away = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
-            rows = [row for row in batch.rows if row[0] not in away]
-        elif isinstance(outcome, Broken):
-            self._held.overtaken += outcome.overtaken
-            self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
-            confirmed = set(outcome.confirmed)
-            rows = [row for row in batch.rows if row[0] in confirmed]
-        else:
-            assert_never(outcome)
-        self._took(batch, ids_of(rows), size_of(rows), proof=bool(rows) and isinstance(outcome, Refused))
-
-    def _took(self, batch: Batch, confirmed: list[RowId], size: int, *, proof: bool) -> None:
-        """Kafka has ``confirmed``; ``proof``: the brokers work."""
-        self._settler.add(confirmed)
-        self._settling.append(batch.ticket)
-        self._poison.over(confirmed)
-        self._flow.confirmed(len(confirmed), size, self._progress.end(len(confirmed), size))
-        if milliseconds := self._publisher.throttled():
-            self._flow.throttled(milliseconds)
-        if proof:
-            self._circuit.delivered()
-
-    def _refused(self, batch: Batch, outcome: Refused) -> None:
-        self._held.overtaken += outcome.overtaken
-        self._left_behind = bool(outcome.unsent)
-        self._poison.note(batch.rows, outcome.refusals)
-        for fault in outcome.blocked:
-            self._lanes.block(fault)
-        self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
-
-    async def _settle(self) -> None:
-        begun = self._clock.monotonic()
-        if await self._settler.settle():
-            self._progress.settled(self._clock.monotonic() - begun)
-        elif self._locking:
-            await self._source.release()
-        for ticket in self._settling:
-            self._ownership.end(ticket)
-        self._settling.clear()
 
     async def _see_to_poison(self) -> None:
         """Count what failed, and move aside what failed too often."""
         if not self._poison.has_work:
             return
-        await self._arrive()
+        await self._flight.arrive()
         gone, buried, fault = await self._poison.act()
         self._settler.add(buried)
         self._release([*gone, *buried])
@@ -366,13 +232,13 @@ class Pump:
         """Try rows again that were held for a while, each alone with what it needs: it may have been mended."""
         now = self._clock.monotonic()
         if unseen := self._held.unseen(now):
-            await self._arrive()
+            await self._flight.arrive()
             there = await self._source.still_pending(unseen)
             self._release(row_id for row_id in unseen if row_id not in there)
         due = self._held.due(now)
         if not due or self._circuit.state == "Open":
             return
-        await self._arrive()
+        await self._flight.arrive()
         self._held.wait_again(due, now + AGAIN_SECONDS)
         ticket = self._ownership.begin()
         try:
@@ -387,15 +253,15 @@ class Pump:
             return
         still = {row[ROW_ID] for row in found}
         if rows:
-            self._publish(batch)
-            await self._complete()
+            self._flight.begin(batch)
+            await self._flight.complete()
             still.difference_update(self._settler.waiting)
             # Nothing was read behind these rows.
-            self._left_behind = False
+            self._flight.left_behind = False
         else:
             self._forget(batch)
         self._release(row_id for row_id in due if row_id not in still)
-        await self._settle()
+        await self._flight.settle()
 
     def _release(self, ids: Iterable[RowId]) -> None:
         """These rows are delivered or gone: what is behind them goes on."""
@@ -408,7 +274,7 @@ class Pump:
 
     async def _probe_topics(self) -> None:
         if self._lanes.is_due:
-            await self._complete()
+            await self._flight.complete()
             if await self._lanes.probe():
                 self._reader.sweep()
             self._progress.held(len(self._held), 0, len(self._lanes))
@@ -432,7 +298,7 @@ class Pump:
             retry_in_seconds=round(wait, 3),
         )
         try:
-            await self._complete()
+            await self._flight.complete()
         except SourceFault:
             # What the database should remember is written when it is back.
             log.debug("unremembered")
@@ -450,25 +316,9 @@ class Pump:
     async def _finish(self) -> None:
         """The orderly end: nothing new, but what is on its way arrives and is settled."""
         try:
-            await self._arrive()
+            await self._flight.arrive()
             if self._poison.has_work and self._circuit.state == "Closed":
                 await self._see_to_poison()
-                await self._settle()
+                await self._flight.settle()
         except SourceFault as fault:
             log.warning("unsettled_at_stop", rows=len(self._settler.waiting), message=fault.message)
-
-    async def _abandon(self) -> None:
-        """The other end: whatever is still on its way is given up, and started again from the table."""
-        if self._publishing is None:
-            return
-        batch, task = self._publishing
-        self._publisher.abort()
-        done, _ = await asyncio.wait({task}, timeout=ABORT_SECONDS)
-        if not done:
-            raise RuntimeError("the publisher's thread does not end")
-        self._publishing = None
-        self._absorb(batch, task.result())
-
-
-def _no_beat() -> None:
-    """Before ``run`` nobody expects one."""
