@@ -13,6 +13,7 @@ from outboxrelay.relay.process import RelayProcess
 
 from .fake_clock import FakeClock
 from .fake_control import FakeControl, FakeLocks
+from .fake_credentials import FakeCredentials
 from .fake_doorbell import FakeDoorbell
 from .fake_poison import FakePoison
 from .fake_publisher import FakePublisher
@@ -59,6 +60,7 @@ class FakeRelay:
         self.clock = FakeClock()
         self.store = self.store or FakePoison(self.source)
         self.doorbell = FakeDoorbell()
+        self.logins = {"source": FakeCredentials(), "target": FakeCredentials()}
 
     def build(self) -> RelayProcess:
         """Wire it as relay.app does; needs the running loop."""
@@ -72,6 +74,8 @@ class FakeRelay:
                 store=self.store,
                 doorbell=self.doorbell,
                 retention=FakeRetention(),
+                source_credentials=self.logins["source"],
+                target_credentials=self.logins["target"],
                 clock=self.clock,
             ),
             self.manifest,

@@ -1,6 +1,6 @@
 """Where secret values come from: files that Kubernetes mounts, or a mapping that the caller filled.
 
-Values are read anew at every connect, so that a changed password is used without a restart.
+Which of the values that they have held is used, and from when on, is decided elsewhere (renewable_credentials).
 """
 
 from collections.abc import Mapping

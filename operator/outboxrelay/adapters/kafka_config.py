@@ -1,12 +1,24 @@
 """What every Kafka client of this project is configured with, from the spec and the Secrets it names."""
 
+from typing import TYPE_CHECKING
+
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.api.names import Reason
 from outboxrelay.api.references import UserPasswordReference
 from outboxrelay.api.target import Target
 from outboxrelay.errors import Fault, TargetFault
 
+if TYPE_CHECKING:
+    from outboxrelay.adapters.kafka_topic import TopicLimits
+
 ClientConfig = dict[str, str | int | float | bool]
+
+SMALLEST_LIMIT = 1000
+LARGEST = 1_000_000_000
+BATCH_BYTES = 1_000_000
+QUEUE_KIBIBYTES = 32 * 1024
+RECORD_OVERHEAD_BYTES = 100
+"""What a batch of one row adds to the key, value and headers that librdkafka counts, at most."""
 
 
 def client_config(target: Target, credentials: Credentials) -> ClientConfig:
@@ -41,6 +53,32 @@ def client_config(target: Target, credentials: Credentials) -> ClientConfig:
     except Fault as fault:
         raise TargetFault(fault.reason, fault.message) from None
     return config
+
+
+def producer_config(common: ClientConfig, target: Target, limits: "TopicLimits | None") -> ClientConfig:
+    """The producer's configuration: what order and at-least-once rest on is not an option.
+
+    ``limits`` of the topic, or None where rows name their topic: each is measured against its own topic's then.
+    """
+    # Less than the topic takes, so that a row that is too large is found before anything behind it leaves.
+    most = LARGEST if limits is None else max(SMALLEST_LIMIT, limits.max_message_bytes - RECORD_OVERHEAD_BYTES)
+    return {
+        **common,
+        "enable.idempotence": True,
+        "acks": "all",
+        # librdkafka's own timeout gives up single rows and goes on with those behind them: order would be lost.
+        "message.timeout.ms": 0,
+        # A topic that is gone is told soon; its rows wait in the table.
+        "topic.metadata.propagation.max.ms": 5000,
+        "partitioner": "murmur2_random",
+        "delivery.report.only.error": True,
+        "linger.ms": 5,
+        "compression.type": target.compression,
+        "message.max.bytes": min(most, LARGEST),
+        "batch.size": min(most, BATCH_BYTES),
+        "queue.buffering.max.messages": 0,
+        "queue.buffering.max.kbytes": QUEUE_KIBIBYTES,
+    }
 
 
 def _login(target: Target, login: UserPasswordReference, credentials: Credentials) -> ClientConfig:

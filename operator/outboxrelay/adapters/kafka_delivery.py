@@ -12,6 +12,7 @@ from typing import cast
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
 
+from outboxrelay.adapters.kafka_config import RECORD_OVERHEAD_BYTES
 from outboxrelay.adapters.kafka_errors import (
     ErrorClass,
     class_of,
@@ -32,8 +33,6 @@ from outboxrelay.errors import TargetFault, TopicFault
 TICK_SECONDS = 0.1
 PURGE_SECONDS = 2.0
 PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
-RECORD_OVERHEAD_BYTES = 100
-"""What a batch of one row adds to the key, value and headers that librdkafka counts, at most."""
 HEADROOM_BYTES = 4096
 """A payload that leaves so much room need not be measured with its headers, which are a few hundred bytes."""
 
@@ -84,6 +83,10 @@ class Delivery:
         """Whether it is unknown what arrived."""
         self.spent = False
         """Whether another producer is needed for the next batch."""
+
+    def end(self) -> None:
+        """Nothing more is sent: the callbacks refer back to this, which would keep the producer alive for long."""
+        self._slots, self._handed = [], []
 
     def begin(self, messages: Mapping[RowId, Message] | None = None) -> None:
         """Forget the batch before. ``messages`` are sent in place of what rows map to."""

@@ -10,13 +10,20 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException, Producer, ThrottleEvent
 
 from outboxrelay.adapters.credentials import Credentials
-from outboxrelay.adapters.kafka_config import ClientConfig, client_config
-from outboxrelay.adapters.kafka_delivery import RECORD_OVERHEAD_BYTES, Delivery
+from outboxrelay.adapters.kafka_config import (
+    BATCH_BYTES,
+    RECORD_OVERHEAD_BYTES,
+    SMALLEST_LIMIT,
+    ClientConfig,
+    client_config,
+    producer_config,
+)
+from outboxrelay.adapters.kafka_delivery import Delivery
 from outboxrelay.adapters.kafka_errors import ended_by, fault_of, unusable
 from outboxrelay.adapters.kafka_topic import REFRESH_SECONDS, TopicBook, TopicLimits, TopicProbe
+from outboxrelay.adapters.renewable_credentials import RenewableCredentials, Values, renewable
 from outboxrelay.api.names import Reason
 from outboxrelay.api.spec import OutboxRelaySpec
-from outboxrelay.api.target import Target
 from outboxrelay.decisions.dead_letters import dead_letter
 from outboxrelay.decisions.mapping import Mapper
 from outboxrelay.decisions.outcomes import Broken, DeadLetter, Outcome, Refused
@@ -26,50 +33,20 @@ from outboxrelay.errors import TargetFault, TopicFault
 T = TypeVar("T")
 
 SILENT_SECONDS = 30.0
-SMALLEST_LIMIT = 1000
-LARGEST = 1_000_000_000
-BATCH_BYTES = 1_000_000
-QUEUE_KIBIBYTES = 32 * 1024
 AT_ONCE = 500
 """Rows handed over before the event loop may do something else: one or two milliseconds."""
-
-
-def producer_config(common: ClientConfig, target: Target, limits: TopicLimits | None) -> ClientConfig:
-    """The producer's configuration: what order and at-least-once rest on is not an option.
-
-    ``limits`` of the topic, or None where rows name their topic: each is measured against its own topic's then.
-    """
-    # Less than the topic takes, so that a row that is too large is found before anything behind it leaves.
-    most = LARGEST if limits is None else max(SMALLEST_LIMIT, limits.max_message_bytes - RECORD_OVERHEAD_BYTES)
-    return {
-        **common,
-        "enable.idempotence": True,
-        "acks": "all",
-        # librdkafka's own timeout gives up single rows and goes on with those behind them: order would be lost.
-        "message.timeout.ms": 0,
-        # A topic that is gone is told soon; its rows wait in the table.
-        "topic.metadata.propagation.max.ms": 5000,
-        "partitioner": "murmur2_random",
-        "delivery.report.only.error": True,
-        "linger.ms": 5,
-        "compression.type": target.compression,
-        "message.max.bytes": min(most, LARGEST),
-        "batch.size": min(most, BATCH_BYTES),
-        "queue.buffering.max.messages": 0,
-        "queue.buffering.max.kbytes": QUEUE_KIBIBYTES,
-    }
 
 
 class KafkaPublisher:
     """Satisfies the relay's Publisher."""
 
-    def __init__(self, spec: OutboxRelaySpec, mapper: Mapper, credentials: Credentials) -> None:
+    def __init__(self, spec: OutboxRelaySpec, mapper: Mapper, credentials: Credentials | RenewableCredentials) -> None:
         self._target = spec.target
         self._mapper = mapper
         self._routed = spec.topic_template is not None
         self._strict = spec.ordering.mode == "Strict"
         self._dead_letter_topic = spec.poison.dead_letter_topic
-        self._credentials = credentials
+        self._credentials = renewable(credentials, spec.target.secret_references)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher")
         self._probe: TopicProbe | None = None
         self._book: TopicBook | None = None
@@ -87,7 +64,7 @@ class KafkaPublisher:
         """Verify the topic and start a producer unless there is one; raises TargetFault."""
         if self._producer is None:
             self._aborted = False
-            await self._in_worker(self._open)
+            await self._credentials.connect(lambda values: self._in_worker(lambda: self._open(values)))
 
     async def publish(self, rows: Sequence[Row]) -> Outcome:
         """Send ``rows`` in order and wait for the outcome.
@@ -144,6 +121,15 @@ class KafkaPublisher:
         self._aborted = True
         await self._in_worker(self._drop)
 
+    async def replace(
+        self, producer: Producer, batch_bytes: int, probe: TopicProbe, limits: TopicLimits | None
+    ) -> list[object]:
+        """Between batches: go on with these; raises TargetFault where there is nothing to replace.
+
+        Returns what was used before: whoever drops the last reference to it waits until its threads have ended.
+        """
+        return await self._in_worker(lambda: self._replace(producer, batch_bytes, probe, limits))
+
     async def close(self) -> None:
         """Drop everything and end the thread."""
         await self.discard()
@@ -153,8 +139,8 @@ class KafkaPublisher:
         # A cancelled caller leaves the thread to end by itself, which abort() makes it do.
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
-    def _open(self) -> None:
-        common = client_config(self._target, self._credentials)
+    def _open(self, values: Values) -> None:
+        common = client_config(self._target, values)
         self._probe = TopicProbe(common)
         # The book outlives producers: what it knew of a topic tells whether its partitions grew.
         self._book = TopicBook(self._probe) if self._book is None else self._book.on(self._probe)
@@ -163,6 +149,10 @@ class KafkaPublisher:
         except TargetFault:
             self._probe = None
             raise
+
+    def _common(self) -> ClientConfig:
+        """What every client is made of, with the credentials in use."""
+        return client_config(self._target, self._credentials.current)
 
     def _look(self) -> TopicLimits | None:
         """What the topic takes; where rows name theirs, only whether brokers answer. Raises TargetFault."""
@@ -173,17 +163,25 @@ class KafkaPublisher:
         self._probe.reach()
         return None
 
-    def _start(self, common: ClientConfig, limits: TopicLimits | None) -> None:
-        if self._book is None:
-            raise RuntimeError("no book of topics")
+    def producer(self, common: ClientConfig, limits: TopicLimits | None) -> tuple[Producer, int]:
+        """A producer and the bytes of its batches, for ``replace``; raises TargetFault. Any thread may ask."""
         config = producer_config(common, self._target, limits)
-        if self._routed and (smallest := self._book.smallest) is not None:
+        if self._routed and self._book is not None and (smallest := self._book.smallest) is not None:
             config["batch.size"] = max(SMALLEST_LIMIT, min(BATCH_BYTES, smallest - RECORD_OVERHEAD_BYTES))
+        made = _producer({**config, "error_cb": self._note, "throttle_cb": self._note_throttle})
+        return made, int(config["batch.size"])
+
+    def _start(self, common: ClientConfig, limits: TopicLimits | None) -> None:
+        producer, batch_bytes = self.producer(common, limits)
+        self._use(producer, batch_bytes, limits)
+
+    def _use(self, producer: Producer, batch_bytes: int, limits: TopicLimits | None) -> None:
         self._last_error, self._suspicious = None, False
-        producer = _producer({**config, "error_cb": self._note, "throttle_cb": self._note_throttle})
         self._limits, self._checked_at = limits, time.monotonic()
+        if self._delivery is not None:
+            self._delivery.end()
         self._producer = producer
-        self._delivery = self._deliver_through(producer, int(config["batch.size"]), routed=self._routed)
+        self._delivery = self._deliver_through(producer, batch_bytes, routed=self._routed)
 
     def _deliver_through(self, producer: Producer, batch_bytes: int, *, routed: bool) -> Delivery:
         if self._book is None:
@@ -208,7 +206,7 @@ class KafkaPublisher:
         origin = self._target.topic or self._target.topic_template or ""
         try:
             limits = self._book.look(topic)
-            config = producer_config(client_config(self._target, self._credentials), self._target, limits)
+            config = producer_config(self._common(), self._target, limits)
             producer = _producer({**config})
         except TopicFault as fault:
             return Refused((), frozenset(row[ROW_ID] for row in rows), 0, (fault,))
@@ -229,7 +227,7 @@ class KafkaPublisher:
             self._book.doubt()
         if delivery.spent:
             try:
-                self._start(client_config(self._target, self._credentials), self._limits)
+                self._start(self._common(), self._limits)
             except TargetFault as fault:
                 left = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
                 return Broken(fault, tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left))
@@ -254,8 +252,7 @@ class KafkaPublisher:
                 self._book.refresh()
             self._suspicious, self._checked_at = False, time.monotonic()
             if _sizes(limits) != _sizes(self._limits):
-                self._producer = self._delivery = None
-                self._start(client_config(self._target, self._credentials), limits)
+                self._start(self._common(), limits)
         except TargetFault as fault:
             return fault
         return None
@@ -280,8 +277,20 @@ class KafkaPublisher:
         seconds = self._target.delivery_timeout_seconds
         return TargetFault(Reason.BROKER_UNAVAILABLE, f"the brokers confirmed nothing for {seconds} s")
 
+    def _replace(
+        self, producer: Producer, batch_bytes: int, probe: TopicProbe, limits: TopicLimits | None
+    ) -> list[object]:
+        before: list[object] = [self._producer, self._probe]
+        if self._producer is None or self._book is None:
+            raise TargetFault(Reason.STOPPED, "there is no producer to replace")
+        self._probe, self._book = probe, self._book.on(probe)
+        self._use(producer, batch_bytes, limits)
+        return before
+
     def _drop(self) -> None:
         producer, self._producer = self._producer, None
+        if self._delivery is not None:
+            self._delivery.end()
         self._delivery = self._probe = None
         if producer is not None:
             producer.purge(in_queue=True, in_flight=True)

@@ -15,6 +15,8 @@ from outboxrelay.errors import TopicFault
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default, for users who may not read the topic's configuration."""
 ASK_SECONDS = 3.0
+ANY_TOPIC = "__consumer_offsets"
+"""Asked for where only the answer matters."""
 REFRESH_SECONDS = 60.0
 REFRESHED_AT_ONCE = 10
 
@@ -28,20 +30,31 @@ class TopicLimits:
     partitions: int
 
 
+class _Heard:
+    """What a connection last ran into."""
+
+    last: KafkaError | None = None
+
+    def note(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.last = error
+
+
 class TopicProbe:
     """An admin client and the last thing that it was told of the brokers. Every method blocks for some seconds."""
 
     def __init__(self, config: ClientConfig) -> None:
-        self._last_error: KafkaError | None = None
+        # A callback of its own: one of this object would keep the client alive until the garbage is collected.
+        self._heard = _Heard()
         try:
-            options: dict[str, Any] = {**config, "error_cb": self._note}
+            options: dict[str, Any] = {**config, "error_cb": self._heard.note}
             self._admin = AdminClient(options)
         except KafkaException as error:
             raise unusable(error.args[0]) from None
 
     def check(self, topic: str) -> TopicLimits:
         """The topic's limits; raises TopicFault where only it takes no rows now, TargetFault where no topic does."""
-        self._last_error = None
+        self._heard.last = None
         try:
             metadata = self._admin.list_topics(topic, timeout=ASK_SECONDS).topics[topic]
         except KafkaException as error:
@@ -64,9 +77,9 @@ class TopicProbe:
 
     def reach(self) -> None:
         """See that brokers answer; raises TargetFault."""
-        self._last_error = None
+        self._heard.last = None
         try:
-            self._admin.list_topics("__consumer_offsets", timeout=ASK_SECONDS)
+            self._admin.list_topics(ANY_TOPIC, timeout=ASK_SECONDS)
         except KafkaException as error:
             self._admin.poll(0)
             raise fault_of(self._real_cause(error.args[0])) from None
@@ -87,11 +100,7 @@ class TopicProbe:
     def _real_cause(self, error: KafkaError) -> KafkaError:
         """A timeout says nothing; what the connection last ran into does."""
         silent = error.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
-        return self._last_error if silent and self._last_error is not None else error
-
-    def _note(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._last_error = error
+        return self._heard.last if silent and self._heard.last is not None else error
 
 
 class TopicBook:

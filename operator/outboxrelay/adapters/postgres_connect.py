@@ -58,6 +58,15 @@ def resolve(database: Database, credentials: Credentials, *, direct: bool = Fals
     return settings
 
 
+def place_of(database: Database, credentials: Credentials) -> str | None:
+    """Which servers and which database ``credentials`` lead to; None where they lead nowhere."""
+    try:
+        settings = resolve(database, credentials)
+    except SourceFault:
+        return None
+    return f"{settings.hosts} {settings.database}"
+
+
 def _from_uri(
     database: Database, reference: SecretKeyReference, credentials: Credentials, ca: str | None
 ) -> ConnectSettings:

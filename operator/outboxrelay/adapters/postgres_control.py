@@ -14,7 +14,9 @@ import asyncpg
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.postgres_connect import connect, resolve
 from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, translate
+from outboxrelay.adapters.postgres_handover import hand_over
 from outboxrelay.adapters.postgres_statements import sql
+from outboxrelay.adapters.renewable_credentials import RenewableCredentials, Values, renewable
 from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database
 from outboxrelay.decisions.sharding import MEMBER_BASE, Holding, lock_base
@@ -25,6 +27,8 @@ T = TypeVar("T")
 SESSION_SECONDS = 15
 STATEMENT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
+HANDOVER_SECONDS = 3.0
+"""Shorter than the heartbeat's patience, which waits meanwhile."""
 OLDEST_WITH_IDLE_TIMEOUT = 14
 SETTINGS = {
     "tcp_keepalives_idle": "5",
@@ -40,9 +44,15 @@ SETTINGS = {
 class PostgresControl:
     """One session at a time; satisfies the relay's ControlSession."""
 
-    def __init__(self, database: Database, uid: str, credentials: Credentials, application_name: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        uid: str,
+        credentials: Credentials | RenewableCredentials,
+        application_name: str,
+    ) -> None:
         self._database = database
-        self._credentials = credentials
+        self._credentials = renewable(credentials, database.secret_references)
         self._name = application_name
         self._base = lock_base(uid)
         unsigned = self._base & (2**64 - 1)
@@ -50,24 +60,74 @@ class PostgresControl:
         self._connection: asyncpg.Connection | None = None
         self._pid: int | None = None
         self._locked: set[int] = set()
-        self._channels: set[str] = set()
+        self._channels: dict[str, Callable[[], None]] = {}
+        self._successor: asyncpg.Connection | None = None
         # Heartbeat, poison and doorbell share the session, and it takes one statement at a time.
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect and set the limits of the session; raises SourceFault."""
         await self.close()
-        settings = resolve(self._database, self._credentials, direct=True)
-        connection = await connect(settings, application_name=self._name, statement_timeout=STATEMENT_SECONDS)
-        self._connection = connection
-        wanted = dict(SETTINGS)
-        if connection.get_server_version().major >= OLDEST_WITH_IDLE_TIMEOUT:
-            wanted["idle_session_timeout"] = f"{SESSION_SECONDS}s"
-        await self.fetch(
-            "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s(name, value)",
-            list(wanted),
-            list(wanted.values()),
-        )
+        self._connection = await self._credentials.connect(self._connect)
+        self._credentials.pinned = True
+
+    async def prepare(self, values: Values) -> None:
+        """Open a session with ``values`` that could take over from this one; raises SourceFault.
+
+        Where no session is open there is nothing to take over.
+        """
+        await self.drop()
+        if self._connection is None or self._pid is None:
+            return
+        self._successor = successor = await self._connect(values, limited=False)
+        try:
+            async with self._turn:
+                rows = await successor.fetch(sql("locks"), *self._halves)
+                seen = {row["slot"] for row in rows if row["pid"] == self._pid}
+                if not self._locked <= seen:
+                    raise elsewhere()
+        except BaseException as error:
+            await self.drop()
+            if isinstance(error, CLIENT_ERRORS):
+                raise _fault_of(error) from None
+            raise
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether ``hand_over`` can be called."""
+        if self._connection is None:
+            return False
+        return self._successor is not None and not self._successor.is_closed()
+
+    async def hand_over(self) -> None:
+        """What was prepared is the session from now on, with every lock and channel; raises SourceFault.
+
+        Nobody else can take a lock meanwhile. Where it fails half way the session is lost, as the next
+        call tells.
+        """
+        async with self._turn:
+            old, new, self._successor = self._connection, self._successor, None
+            if old is None or new is None:
+                raise SourceFault(Reason.CONNECT_FAILED, "the control session was lost")
+            await self._ready(new)
+            try:
+                async with asyncio.timeout(HANDOVER_SECONDS):
+                    await hand_over(old, new, self._base, self._locked)
+            except BaseException as error:
+                # Some locks may be here and some there: neither is a session of ours.
+                old.terminate()
+                new.terminate()
+                if isinstance(error, CLIENT_ERRORS):
+                    raise _fault_of(error) from None
+                raise
+            self._connection, self._pid = new, None
+        await _end(old)
+
+    async def drop(self) -> None:
+        """Give up what was prepared."""
+        successor, self._successor = self._successor, None
+        if successor is not None:
+            await _end(successor)
 
     async def observe(self) -> Holding:
         """The locks of this relay; raises SourceFault where the session is not what it was."""
@@ -102,14 +162,11 @@ class PostgresControl:
     async def close(self) -> None:
         """End the session."""
         connection, self._connection = self._connection, None
-        self._pid, self._locked, self._channels = None, set(), set()
-        if connection is None or connection.is_closed():
-            return
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await connection.close()
-        except CLIENT_ERRORS:
-            connection.terminate()
+        self._pid, self._locked, self._channels = None, set(), {}
+        self._credentials.pinned = False
+        await self.drop()
+        if connection is not None:
+            await _end(connection)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of one statement in the session; raises SourceFault."""
@@ -138,12 +195,12 @@ class PostgresControl:
         """
 
         async def run(connection: asyncpg.Connection) -> None:
-            await connection.add_listener(channel, lambda *_: heard())
+            await _listen(connection, channel, heard)
 
         if channel in self._channels:
             return False
         await self._alone(run)
-        self._channels.add(channel)
+        self._channels[channel] = heard
         return True
 
     async def _alone(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
@@ -154,10 +211,73 @@ class PostgresControl:
             try:
                 return await work(connection)
             except CLIENT_ERRORS as error:
-                fault = translate(error)
-                if fault is None:
-                    raise
-                raise fault from None
+                raise _fault_of(error) from None
+
+    async def _ready(self, successor: asyncpg.Connection) -> None:
+        """Give ``successor`` the limits and the channels of a session, but no lock yet; raises SourceFault."""
+        try:
+            await _limit(successor)
+            for channel, heard in self._channels.items():
+                await _listen(successor, channel, heard)
+        except BaseException as error:
+            successor.terminate()
+            if isinstance(error, CLIENT_ERRORS):
+                raise _fault_of(error) from None
+            raise
+
+    async def _connect(self, values: Values, *, limited: bool = True) -> asyncpg.Connection:
+        """A session; one that is not ``limited`` may say nothing for as long as it likes."""
+        settings = resolve(self._database, values, direct=True)
+        connection = await connect(settings, application_name=self._name, statement_timeout=STATEMENT_SECONDS)
+        try:
+            if limited:
+                await _limit(connection)
+        except BaseException as error:
+            connection.terminate()
+            if isinstance(error, CLIENT_ERRORS):
+                raise _fault_of(error) from None
+            raise
+        return connection
+
+
+async def _limit(connection: asyncpg.Connection) -> None:
+    """Let the server end the session of a process that says nothing."""
+    wanted = dict(SETTINGS)
+    if connection.get_server_version().major >= OLDEST_WITH_IDLE_TIMEOUT:
+        wanted["idle_session_timeout"] = f"{SESSION_SECONDS}s"
+    statement = "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s(name, value)"
+    await connection.fetch(statement, list(wanted), list(wanted.values()))
+
+
+async def _listen(connection: asyncpg.Connection, channel: str, heard: Callable[[], None]) -> None:
+    await connection.add_listener(channel, lambda *_: heard())
+
+
+async def _end(connection: asyncpg.Connection) -> None:
+    if connection.is_closed():
+        return
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close()
+    except CLIENT_ERRORS:
+        connection.terminate()
+
+
+def _fault_of(error: BaseException) -> SourceFault:
+    """The fault; raises ``error`` itself where it is a bug."""
+    fault = translate(error)
+    if fault is None:
+        raise error
+    return fault
+
+
+def elsewhere() -> SourceFault:
+    """The fault of credentials that lead to where the relay's locks are not."""
+    return SourceFault(
+        Reason.UNSUPPORTED_SERVER,
+        "it names another server or database than the one where this relay holds its locks, and a relay that runs "
+        "does not move: restart it",
+    )
 
 
 def pooled() -> SourceFault:

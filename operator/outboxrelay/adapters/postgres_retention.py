@@ -7,6 +7,7 @@ from outboxrelay.adapters.postgres_lane import Lane
 from outboxrelay.adapters.postgres_statements import quoted, sql
 from outboxrelay.adapters.postgres_table import reading_of
 from outboxrelay.adapters.postgres_verify import verify
+from outboxrelay.adapters.renewable_credentials import RenewableCredentials
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.api.names import Reason
 from outboxrelay.errors import SourceFault
@@ -18,7 +19,7 @@ BEGIN = "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s
 class PostgresRetention:
     """Satisfies the relay's Retention, on a connection of its own."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+    def __init__(self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials) -> None:
         self._manifest = manifest
         self._table = manifest.spec.source.table
         self._delete = ""

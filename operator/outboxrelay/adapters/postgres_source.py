@@ -10,6 +10,7 @@ from outboxrelay.adapters.postgres_lane import Lane
 from outboxrelay.adapters.postgres_statements import LIGHT_BYTES, Statements, sql
 from outboxrelay.adapters.postgres_table import reading_of
 from outboxrelay.adapters.postgres_verify import verify, verify_archive
+from outboxrelay.adapters.renewable_credentials import RenewableCredentials
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.decisions.floor import Holder, Snapshot
 from outboxrelay.decisions.ranges import ranges, span
@@ -25,7 +26,9 @@ BEGIN_SETTLE = "BEGIN; SET LOCAL synchronous_commit = off"
 class _Table:
     """A lane whose connections are verified, and the statements that fit what was found."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials, purpose: str, begin: str) -> None:
+    def __init__(
+        self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials, purpose: str, begin: str
+    ) -> None:
         spec = manifest.spec
         self._reading = reading_of(spec)
         self._shards = spec.ordering.shards
@@ -121,8 +124,9 @@ class _Table:
 class PostgresSource:
     """Reads pending rows; satisfies the relay's RowSource."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+    def __init__(self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials) -> None:
         self._table = _Table(manifest, credentials, "read", BEGIN_READ)
+        self.lane = self._table.lane
 
     async def open(self) -> None:
         """Connect and verify unless connected; raises SourceFault."""
@@ -155,8 +159,9 @@ class PostgresSource:
 class PostgresSettler:
     """Deletes, marks or archives delivered rows; satisfies the relay's RowSettler."""
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+    def __init__(self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials) -> None:
         self._table = _Table(manifest, credentials, "settle", BEGIN_SETTLE)
+        self.lane = self._table.lane
 
     async def settle(self, ids: Sequence[RowId]) -> None:
         """In one statement; safe to repeat. Raises SourceFault."""
@@ -173,8 +178,9 @@ class PostgresQueue:
     The transaction that read rows stays open until they are settled or released, on one connection.
     """
 
-    def __init__(self, manifest: RelayManifest, credentials: Credentials) -> None:
+    def __init__(self, manifest: RelayManifest, credentials: Credentials | RenewableCredentials) -> None:
         self._table = _Table(manifest, credentials, "read and settle", BEGIN_SETTLE)
+        self.lane = self._table.lane
 
     async def open(self) -> None:
         """Connect and verify unless connected; raises SourceFault."""

@@ -137,4 +137,5 @@ class RelayReport(ApiModel):
     limitations: list[str] = []
     """What this relay cannot do as it is set up, each a sentence with what to do about it."""
     notices: list[str] = []
-    """What somebody should know of the topics, for example that one has more partitions than before."""
+    """What somebody should know, for example that a topic has more partitions than before, or that a Secret was changed
+    to something that does not work."""

@@ -67,6 +67,18 @@ class Database(ApiModel):
     statement_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
     """Seconds after which a statement of the relay is given up."""
 
+    @property
+    def secret_references(self) -> tuple[SecretKeyReference, ...]:
+        """Every key of a Secret that is needed to log in."""
+        login, proof = self.credentials_secret_ref, self.client_certificate_secret_ref
+        found = (
+            self.uri_secret_ref,
+            self.ca_secret_ref,
+            *((login.username, login.password) if login else ()),
+            *((proof.certificate, proof.private_key) if proof else ()),
+        )
+        return tuple(reference for reference in found if reference is not None)
+
     def problems(self) -> list[str]:
         """What the CEL rules of the CRD say, for a manifest that no API server has seen."""
         has_uri, has_host = self.uri_secret_ref is not None, self.host is not None

@@ -122,6 +122,17 @@ class Target(ApiModel):
     from the table."""
 
     @property
+    def secret_references(self) -> tuple[SecretKeyReference, ...]:
+        """Every key of a Secret that is needed to log in."""
+        login, proof = self.credentials_secret_ref, self.client_certificate_secret_ref
+        found = (
+            self.ca_secret_ref,
+            *((login.username, login.password) if login else ()),
+            *((proof.certificate, proof.private_key) if proof else ()),
+        )
+        return tuple(reference for reference in found if reference is not None)
+
+    @property
     def place(self) -> str:
         """The brokers as messages name them: the first three."""
         servers = self.bootstrap_servers

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,15 @@ from outboxrelay.adapters.clock import SystemClock
 from outboxrelay.adapters.credentials import DirectoryCredentials
 from outboxrelay.adapters.http_server import Reply, Route, serve
 from outboxrelay.adapters.kafka_publisher import KafkaPublisher
+from outboxrelay.adapters.kafka_renewal import KafkaRenewal
+from outboxrelay.adapters.postgres_connect import place_of
 from outboxrelay.adapters.postgres_control import PostgresControl
 from outboxrelay.adapters.postgres_doorbell import PostgresDoorbell
 from outboxrelay.adapters.postgres_poison import PostgresPoison
+from outboxrelay.adapters.postgres_renewal import PostgresRenewal
 from outboxrelay.adapters.postgres_retention import PostgresRetention
 from outboxrelay.adapters.postgres_source import PostgresQueue, PostgresSettler, PostgresSource
+from outboxrelay.adapters.renewable_credentials import RenewableCredentials
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.decisions.mapping import Mapper
 from outboxrelay.relay import endpoints
@@ -55,19 +60,28 @@ class _Relay:
     def __init__(self, options: Options) -> None:
         manifest = options.manifest
         spec = manifest.spec
-        credentials, self.stop = DirectoryCredentials(options.credentials), asyncio.Event()
+        files, self.stop = DirectoryCredentials(options.credentials), asyncio.Event()
+        database = spec.source.database
+        credentials = RenewableCredentials(files, database.secret_references, partial(place_of, database))
         control = PostgresControl(
-            spec.source.database, manifest.identity.uid, credentials, f"outboxrelay {manifest.identity} control"
+            database, manifest.identity.uid, credentials, f"outboxrelay {manifest.identity} control"
         )
         self.source: RowSource
         self.settler: RowSettler
         if spec.ordering.mode == "None":
-            self.source = self.settler = PostgresQueue(manifest, credentials)
+            self.source = self.settler = queue = PostgresQueue(manifest, credentials)
+            lanes = [queue.lane]
         else:
-            self.source = PostgresSource(manifest, credentials)
-            self.settler = PostgresSettler(manifest, credentials)
-        self.publisher = KafkaPublisher(spec, Mapper(spec), credentials)
+            self.source, self.settler = source, settler = (
+                PostgresSource(manifest, credentials),
+                PostgresSettler(manifest, credentials),
+            )
+            lanes = [source.lane, settler.lane]
+        logins = RenewableCredentials(files, spec.target.secret_references)
+        self.publisher = KafkaPublisher(spec, Mapper(spec), logins)
         self.retention = PostgresRetention(manifest, credentials)
+        self.source_credentials = PostgresRenewal(credentials, control, *lanes)
+        self.target_credentials = KafkaRenewal(spec.target, logins, self.publisher)
         outside = Outside(
             source=self.source,
             settler=self.settler,
@@ -76,6 +90,8 @@ class _Relay:
             store=PostgresPoison(control, manifest),
             doorbell=PostgresDoorbell(control, spec.source.table, options.member),
             retention=self.retention,
+            source_credentials=self.source_credentials,
+            target_credentials=self.target_credentials,
             clock=SystemClock(),
         )
         self.process = assemble(outside, manifest, options.member, self.stop)
@@ -92,6 +108,8 @@ class _Relay:
 
     async def close(self) -> None:
         """Give every connection up."""
+        await self.source_credentials.close()
+        await self.target_credentials.close()
         await self.source.close()
         await self.settler.close()
         await self.retention.close()

@@ -18,11 +18,21 @@ from outboxrelay.relay.membership import Membership
 from outboxrelay.relay.metrics import Metrics
 from outboxrelay.relay.ownership import Ownership
 from outboxrelay.relay.poison import PoisonRows
-from outboxrelay.relay.ports import Clock, ControlSession, Doorbell, PoisonStore, Publisher, RowSettler, RowSource
+from outboxrelay.relay.ports import (
+    Clock,
+    ControlSession,
+    Doorbell,
+    PoisonStore,
+    Publisher,
+    Renewal,
+    RowSettler,
+    RowSource,
+)
 from outboxrelay.relay.process import Parts, RelayProcess
 from outboxrelay.relay.progress import Progress
 from outboxrelay.relay.pump import Pump, PumpParts
 from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.renewal import Renewals
 from outboxrelay.relay.rest import Rest
 from outboxrelay.relay.retention import Housekeeper, Retention
 from outboxrelay.relay.session import Session
@@ -40,6 +50,8 @@ class Outside:
     store: PoisonStore
     doorbell: Doorbell
     retention: Retention
+    source_credentials: Renewal
+    target_credentials: Renewal
     clock: Clock
 
 
@@ -60,13 +72,15 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
     poison = PoisonRows(
         policy=spec.poison, store=outside.store, held=held, publisher=publisher, metrics=metrics, clock=clock
     )
+    renewals = Renewals(outside.source_credentials, outside.target_credentials, ownership, metrics, clock)
+    settler = Settler(outside.settler)
     rest = Rest(outside.doorbell, ownership, spec.source.read, clock)
     pump = Pump(
         PumpParts(
             source=source,
             publisher=publisher,
             circuit=circuit,
-            settler=Settler(outside.settler),
+            settler=settler,
             ownership=ownership,
             held=held,
             lanes=lanes,
@@ -75,6 +89,7 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
             reader=reader,
             flow=flow,
             rest=rest,
+            renewals=renewals,
             progress=progress,
             ordering=spec.ordering,
             policy=policy,
@@ -94,6 +109,8 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
         careful=careful,
         poison=poison,
         rest=rest,
+        settler=settler,
+        renewals=renewals,
         store=outside.store,
     )
     return RelayProcess(
@@ -114,6 +131,7 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
             poison=poison,
             flow=flow,
             rest=rest,
+            renewals=renewals,
             housekeeper=Housekeeper(outside.retention, spec.source.table, ownership, clock),
             progress=progress,
             metrics=metrics,

@@ -40,6 +40,12 @@ class Metrics:
         self.source_faults = Counter(
             "outboxrelay_source_faults", "Times the database could not be used.", ["reason"], registry=registry
         )
+        self.reloads = Counter(
+            "outboxrelay_credential_reloads",
+            "Credentials that were tried because their files changed.",
+            ["side", "outcome"],
+            registry=registry,
+        )
         self.shards = Gauge("outboxrelay_owned_shards", "Slices of the key space owned.", registry=registry)
         self.members = Gauge("outboxrelay_members", "Processes that share the shards.", registry=registry)
         self.ready = Gauge("outboxrelay_ready", "1 when /readyz answers 200.", registry=registry)
@@ -57,6 +63,10 @@ class Metrics:
     def source_failed(self, reason: str) -> None:
         """The database could not be used because of ``reason``."""
         self.source_faults.labels(reason=str(reason)).inc()
+
+    def reloaded(self, side: str, outcome: str) -> None:
+        """Changed credentials of ``side`` (source, target) were Switched to, or Refused."""
+        self.reloads.labels(side=side, outcome=outcome).inc()
 
     def exposition(self) -> bytes:
         """The text of GET /metrics."""

@@ -55,6 +55,10 @@ class PoisonRows:
         self._remembered = {item.row_id for item in await self._store.load()}
         await self._look(self._clock.monotonic())
 
+    async def renewed(self) -> None:
+        """Perhaps another user: see what it may do; raises SourceFault."""
+        self.limitations = await self._store.open()
+
     def forget(self) -> None:
         """The session is over."""
         self._noted.clear()

@@ -168,3 +168,33 @@ class Doorbell(Protocol):
 
     async def wake(self) -> None:
         """Do not ask any more."""
+
+
+class Renewal(Protocol):
+    """The credentials of one side: those in use, those that the files hold, and the change from one to the other.
+
+    A fingerprint stands for values, and says nothing of them.
+    """
+
+    @property
+    def doubted(self) -> asyncio.Event:
+        """Set where those in use turned out not to work any more: look at the files now."""
+
+    @property
+    def place(self) -> str | None:
+        """Which server those in use lead to; None where that is nowhere, or not written in a Secret."""
+
+    def in_use(self) -> str | None:
+        """Fingerprint of what is connected with; None where nothing has worked yet."""
+
+    def on_file(self) -> str:
+        """Fingerprint of what the files hold now, missing values included."""
+
+    async def prepare(self) -> str:
+        """Connect with what the files hold, beside what is in use; its fingerprint. Raises Fault where that fails."""
+
+    async def switch(self) -> None:
+        """Nothing is on its way: what was prepared takes over. Raises Fault where it cannot, and nothing changes."""
+
+    async def drop(self) -> None:
+        """Give up what was prepared."""

@@ -26,6 +26,7 @@ from outboxrelay.relay.poison import PoisonRows
 from outboxrelay.relay.ports import Clock, Publisher, RowSource
 from outboxrelay.relay.progress import Progress
 from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.renewal import Renewals
 from outboxrelay.relay.rest import Rest
 from outboxrelay.relay.retention import Housekeeper
 from outboxrelay.relay.session import Session
@@ -54,6 +55,7 @@ class Parts:
     poison: PoisonRows
     flow: Flow
     rest: Rest
+    renewals: Renewals
     housekeeper: Housekeeper
     progress: Progress
     metrics: Metrics
@@ -90,19 +92,25 @@ class RelayProcess:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._verify_source(beat), name="verify_source")
                 group.create_task(parts.circuit.restore(parts.stop, beat), name="verify_target")
-        keeping = asyncio.create_task(parts.housekeeper.run(parts.stop), name="housekeeping")
-        keeping.add_done_callback(self._kept)
+        beside = {
+            asyncio.create_task(parts.housekeeper.run(parts.stop), name="housekeeping"),
+            asyncio.create_task(parts.renewals.run(parts.stop), name="credentials"),
+        }
+        for task in beside:
+            task.add_done_callback(self._ended)
         try:
             await self._sessions()
-            if keeping.done():
-                keeping.result()
+            for task in beside:
+                if task.done():
+                    task.result()
         finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
-    def _kept(self, keeping: asyncio.Task[None]) -> None:
-        """A bug in the housekeeping ends the process, in order."""
-        if not keeping.cancelled() and keeping.exception() is not None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A bug in what runs beside ends the process, in order."""
+        if not task.cancelled() and task.exception() is not None:
             self._parts.stop.set()
             self._parts.ownership.changed.set()
 
@@ -153,7 +161,7 @@ class RelayProcess:
             quarantine=parts.poison.report(),
             holder=None if holder is None else _told(holder),
             limitations=self._limitations(),
-            notices=parts.publisher.notices(),
+            notices=[*parts.publisher.notices(), *parts.renewals.notices()],
         )
 
     def _limitations(self) -> list[str]:

@@ -30,6 +30,7 @@ from outboxrelay.relay.poison import PoisonRows
 from outboxrelay.relay.ports import Clock, Publisher, RowSource
 from outboxrelay.relay.progress import Progress
 from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.renewal import Renewals
 from outboxrelay.relay.rest import Rest
 from outboxrelay.relay.rounds import publish_in_rounds
 from outboxrelay.relay.settler import Settler
@@ -59,6 +60,7 @@ class PumpParts:
     reader: Reader
     flow: Flow
     rest: Rest
+    renewals: Renewals
     progress: Progress
     ordering: Ordering
     policy: BackoffPolicy
@@ -84,6 +86,7 @@ class Pump:
         self._reader = parts.reader
         self._flow = parts.flow
         self._rest = parts.rest
+        self._renewals = parts.renewals
         self._progress = parts.progress
         self._one_per_key = parts.ordering.in_flight_per_key == "One"
         # Rows that are locked rather than owned are settled in the transaction that read them.
@@ -117,11 +120,25 @@ class Pump:
             if self._circuit.state == "Open":
                 await self._settle()
             if await self._circuit.restore(self._stop, self._beat):
+                await self._renew()
                 await self.step()
         except SourceFault as fault:
             await self._source_failed(fault)
         else:
             self._source_worked()
+
+    async def _renew(self) -> None:
+        """Where other credentials are ready, come to a rest and go over to them."""
+        if not self._renewals.are_ready:
+            return
+        await self._complete()
+        try:
+            await self._settle()
+        except SourceFault:
+            # Those in use may not settle any more; what is confirmed is settled with the others.
+            log.debug("unsettled")
+        if self._circuit.state == "Closed" and "source" in await self._renewals.switch():
+            await self._poison.renewed()
 
     async def step(self) -> None:
         """One read, and what it found on its way. Raises SourceFault."""

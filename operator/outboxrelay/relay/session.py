@@ -13,7 +13,9 @@ from outboxrelay.relay.poison import PoisonRows
 from outboxrelay.relay.ports import PoisonStore
 from outboxrelay.relay.pump import Pump
 from outboxrelay.relay.reader import Reader
+from outboxrelay.relay.renewal import Renewals
 from outboxrelay.relay.rest import Rest
+from outboxrelay.relay.settler import Settler
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,8 @@ class Session:
         careful: Careful,
         poison: PoisonRows,
         rest: Rest,
+        settler: Settler,
+        renewals: Renewals,
         store: PoisonStore,
     ) -> None:
         self._membership = membership
@@ -44,12 +48,16 @@ class Session:
         self._careful = careful
         self._poison = poison
         self._rest = rest
+        self._settler = settler
+        self._renewals = renewals
         self._store = store
 
     async def run(self) -> None:
         """Until the pump ends in order; raises SourceFault when the session is lost."""
         try:
             member = await self._membership.join()
+            if self._renewals.moved():
+                self._settler.forget()
             await self._poison.begin()
             await self._careful.begin(member)
             await self._rest.begin()

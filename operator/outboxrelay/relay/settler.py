@@ -30,6 +30,10 @@ class Settler:
             del self.waiting[: len(part)]
         return True
 
+    def forget(self) -> None:
+        """The table is another one now, where these ids may be other rows; what is pending is delivered (again)."""
+        self.waiting.clear()
+
     async def close(self) -> None:
         """Drop the connection."""
         await self._rows.close()
