@@ -70,12 +70,10 @@ async def switched(relay: RelayProcess, side: str, times: int = 1) -> None:
     print(f"{side} switched in {found[-1]['seconds'] * 1000:.0f} ms")
 
 
-async def shared(*relays: RelayProcess) -> None:
-    """Wait until two relays have taken their shares."""
+async def shared(*relays: RelayProcess, each: int = 8) -> None:
+    """Wait until each relay has its share."""
     for relay in relays:
-        await asyncio.to_thread(
-            relay.wait, lambda report: report["ready"] and len(report["shards"]["owned"]) in (8, 16), 30
-        )
+        await asyncio.to_thread(relay.wait, lambda report: len(report["shards"]["owned"]) == each, 30)
         await asyncio.to_thread(relay.wait_ready)
 
 
@@ -176,7 +174,7 @@ async def test_a_rotated_database_password_is_taken_over_and_the_old_sessions_ar
         await oracle.writer.create_table()
         async with role(line) as login:
             relays = [line.start(uri=login.uri(FIRST), ordering={"mode": mode}) for _ in range(2)]
-            await shared(*relays)
+            await shared(*relays, each=16 if mode == "None" else 8)
             owned = [(relay.state() or {})["shards"]["owned"] for relay in relays]
             async with oracle.writer.writing(per_second=300, late_share=0.2, rollback_share=0.1, hold=0.05):
                 await flows(oracle)

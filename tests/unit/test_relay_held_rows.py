@@ -51,6 +51,17 @@ def test_a_held_row_whose_key_was_changed_frees_the_old_one() -> None:
     assert held.keys == ["new"]
 
 
+def test_how_long_a_row_waits_is_not_for_attempts_of_others() -> None:
+    held = HeldKeys(lambda tries: 60.0 * tries)
+    held.hold([row(1, "k")], [refusal(1)], 0.0, NOW)
+    held.counted(1, 7, never=False)
+    assert held.due(60.0) == [1]
+    held.hold([row(1, "k")], [refusal(1)], 60.0, NOW)
+    assert held.due(179.0) == []
+    assert held.due(180.0) == [1]
+    assert held.attempts(1) == 8
+
+
 class Brokers(FakePublisher):
     """As the real ones: a row may be refused before it is sent, and one before it by a broker afterwards."""
 

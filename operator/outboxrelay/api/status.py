@@ -176,7 +176,8 @@ class OutboxRelayStatus(ApiModel):
     limitations: Annotated[list[str], Field(max_length=20)] = []
     """What the relay cannot do as it is set up, and what to do about it."""
     notices: Annotated[list[str], Field(max_length=20)] = []
-    """What somebody should know: partitions that were added, a transaction that is open for long."""
+    """What somebody should know: partitions that were added, a transaction that is open for long, a Secret whose new
+    values do not work."""
     scaling: ScalingStatus | None = None
     """How many pods there are and should be."""
     open_incidents: int | None = None

@@ -29,6 +29,9 @@ class _Entry:
     refusal: Refusal
     since: datetime
     attempts: int
+    """Of all processes, as far as is known."""
+    tries: int
+    """Of this process, which decide how long it waits: a shard that moves from one to another must not add up."""
     retry_at: float
     look_at: float
 
@@ -87,11 +90,11 @@ class HeldKeys:
                 continue
             entry = self._entries.get(refusal.row_id)
             if entry is None:
-                entry = _Entry(row[ROW_ID], row[KEY], row[EVENT_ID], refusal, when, 0, now, now + LOOK_SECONDS)
+                entry = _Entry(row[ROW_ID], row[KEY], row[EVENT_ID], refusal, when, 0, 0, now, now + LOOK_SECONDS)
                 self._add(entry)
                 new.append(entry)
-            entry.refusal, entry.attempts = refusal, entry.attempts + 1
-            entry.retry_at = now + self._delay(entry.attempts)
+            entry.refusal, entry.attempts, entry.tries = refusal, entry.attempts + 1, entry.tries + 1
+            entry.retry_at = now + self._delay(entry.tries)
         return [_shown(entry) for entry in new]
 
     def is_held(self, row_id: RowId) -> bool:
@@ -103,12 +106,12 @@ class HeldKeys:
         entry = self._entries.get(row_id)
         return entry.attempts if entry else 0
 
-    def postpone(self, row_id: RowId, attempts: int, now: float, *, never: bool = False) -> None:
-        """The database knows of ``attempts``: wait as long as that asks for, or for good."""
+    def counted(self, row_id: RowId, attempts: int, *, never: bool) -> None:
+        """The database knows of ``attempts``; ``never``: it is not to be tried any more."""
         entry = self._entries.get(row_id)
         if entry is not None:
             entry.attempts = attempts
-            entry.retry_at = inf if never else now + self._delay(attempts)
+            entry.retry_at = inf if never else entry.retry_at
 
     def due(self, now: float) -> list[RowId]:
         """Rows to try again, a few at a time."""

@@ -99,7 +99,7 @@ class PoisonRows:
         gone: list[RowId] = []
         letters: list[DeadLetter] = []
         if self._noted:
-            gone, letters = await self._count_and_move(now)
+            gone, letters = await self._count_and_move()
         if gone or now - self._counted_at >= COUNT_SECONDS:
             await self._look(now)
         buried, fault = await self._bury(letters, now)
@@ -109,7 +109,7 @@ class PoisonRows:
         """For /state."""
         return Quarantine(rows=self._count, limit_reached=self._limit_reached, moved_total=self._moved)
 
-    async def _count_and_move(self, now: float) -> tuple[list[RowId], list[DeadLetter]]:
+    async def _count_and_move(self) -> tuple[list[RowId], list[DeadLetter]]:
         policy, noted = self._policy, dict(self._noted)
         failures = [_failure(row, refusal) for row, refusal in noted.values()]
         # Attempts that ended the process are on record as started and never finished, and must stay so.
@@ -123,7 +123,7 @@ class PoisonRows:
             row, refusal = noted[failure.row_id]
             attempts = counts.get(failure.row_id) or self._held.attempts(failure.row_id)
             ends = refusal.reason is Reason.ROW_ENDS_PROCESS
-            self._held.postpone(failure.row_id, attempts, now, never=ends)
+            self._held.counted(failure.row_id, attempts, never=ends)
             tried = max(attempts, policy.max_attempts if ends else 0)
             unread = row[PAYLOAD] is None and row[SIZE] is not None
             what = fate(policy.action, tried, policy.max_attempts, only_in_place=ends or unread)
