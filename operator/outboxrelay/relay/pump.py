@@ -15,7 +15,7 @@ from outboxrelay.api.names import Reason
 from outboxrelay.api.policy import Ordering
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refused
 from outboxrelay.decisions.retries import BackoffPolicy, backoff
-from outboxrelay.decisions.rows import RowId, topic_of
+from outboxrelay.decisions.rows import Row, RowId, topic_of
 from outboxrelay.errors import SourceFault
 from outboxrelay.relay.batch import Batch, ids_of, size_of
 from outboxrelay.relay.beats import Beats
@@ -100,6 +100,8 @@ class Pump:
         self._settling: list[int] = []
         self._left_behind = False
         """Whether the last batch left rows in the table that nothing holds: what was read behind them must wait."""
+        self._busy = False
+        """Whether the last read found more than it could take."""
         self._failures = 0
         self._beat: Callable[[], None] = _no_beat
 
@@ -168,6 +170,7 @@ class Pump:
             self._forget(batch)
             return
         await self._send(batch)
+        self._busy = batch.full
         if not batch.full or self._careful.active or self._locking:
             await self._arrive()
         if not batch.full:
@@ -211,12 +214,15 @@ class Pump:
     async def _send(self, batch: Batch) -> None:
         """Begin to publish; rows whose key or topic was held since they were read stay in the table."""
         rows, condemned = self._careful.sift(batch.rows)
+        goes_on = len(rows) + len(condemned) < len(batch.rows)
         if condemned:
             self._poison.note(batch.rows, condemned)
-        if len(self._held) or len(self._lanes):
-            rows = [row for row in rows if not self._held.holds(row) and topic_of(row) not in self._lanes]
+        rows = self._held.free(rows)
+        if len(self._lanes):
+            rows = [row for row in rows if topic_of(row) not in self._lanes]
         if len(rows) < len(batch.rows):
-            batch.full = batch.full or len(rows) > 0
+            # What a key or a topic keeps back need not be looked for again at once; suspects that go alone are next.
+            batch.full = batch.full or (goes_on and len(rows) > 0)
             batch.rows, batch.ids, batch.size = rows, ids_of(rows), size_of(rows)
         if not rows:
             self._forget(batch)
@@ -228,6 +234,10 @@ class Pump:
                 self._forget(batch)
                 raise
         self._publish(batch)
+
+    def _waits(self, row: Row) -> bool:
+        """Whether ``row`` stays in the table because of its key or its topic."""
+        return self._held.holds(row) or topic_of(row) in self._lanes
 
     def _publish(self, batch: Batch) -> None:
         self._progress.begin(len(batch.rows))
@@ -296,10 +306,11 @@ class Pump:
 
     def _refused(self, batch: Batch, outcome: Refused) -> None:
         self._held.overtaken += outcome.overtaken
-        self._left_behind = bool(outcome.unsent)
         self._poison.note(batch.rows, outcome.refusals)
         for fault in outcome.blocked:
             self._lanes.block(fault)
+        # What a held key or a blocked topic keeps back is left out of what was read behind it too, when that is sent.
+        self._left_behind = any(row[0] in outcome.unsent and not self._waits(row) for row in batch.rows)
         self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
 
     async def _settle(self) -> None:
@@ -314,9 +325,10 @@ class Pump:
 
     async def _see_to_poison(self) -> None:
         """Count what failed, and move aside what failed too often."""
-        if not self._poison.has_work:
+        if not self._poison.is_due(busy=self._busy):
             return
-        await self._arrive()
+        if self._poison.may_bury:
+            await self._arrive()
         gone, buried, fault = await self._poison.act()
         self._settler.add(buried)
         self._release([*gone, *buried])
@@ -398,9 +410,10 @@ class Pump:
 
     async def _finish(self) -> None:
         """The orderly end: nothing new, but what is on its way arrives and is settled."""
+        self._busy = False
         try:
             await self._arrive()
-            if self._poison.has_work and self._circuit.state == "Closed":
+            if self._poison.is_due(busy=False) and self._circuit.state == "Closed":
                 await self._see_to_poison()
                 await self._settle()
         except SourceFault as fault:
