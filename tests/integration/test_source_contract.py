@@ -94,6 +94,23 @@ async def test_rows_come_whole_in_the_order_of_their_ids_up_to_the_limit(table: 
     ]
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [{2: 5000}, {1: 5000, 3: 9000, 120: 5000}, dict.fromkeys(range(1, 90), 5000), {2: 7_000_000, 4: 7_000_000}],
+    ids=["one", "few", "many", "huge"],
+)
+async def test_large_rows_among_small_ones_come_whole_and_in_their_place(table: Table, sizes: dict[int, int]) -> None:
+    rows = [row(number, "k", "x" * sizes.get(number, 10)) for number in range(1, 121)]
+    await table.insert(rows)
+    found: list[Row] = []
+    for _ in range(3):
+        request = ReadRequest(
+            limit=120, floor=None, shards=None, in_flight=[item[0] for item in found], held_keys=[], held_rows=[]
+        )
+        found += await table.source.read(request)
+    assert [(item[0], item[4], item[6]) for item in found] == [(item[0], item[4], item[6]) for item in rows]
+
+
 async def test_what_is_in_flight_held_or_below_the_floor_is_left_out(table: Table) -> None:
     await table.insert([row(1, "a"), row(2, "b"), row(3, None), row(4, None), row(5, "a"), row(6, "c")])
     assert await table.ids() == [1, 2, 3, 4, 5, 6]

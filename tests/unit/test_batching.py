@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outboxrelay.decisions.batching import BYTE_BUDGET, first_limit, next_limit
+from outboxrelay.decisions.batching import BYTE_BUDGET, FEW_ROWS, first_limit, may_be_fetched_alone, next_limit
 from outboxrelay.decisions.polling import PollPolicy, pause_after
 
 POLICY = PollPolicy(shortest=0.02, longest=1.0)
@@ -30,6 +30,13 @@ def test_heavy_rows_shrink_the_next_batch_to_the_byte_budget() -> None:
 
 def test_a_row_larger_than_the_budget_is_still_read_alone() -> None:
     assert next_limit(100, 1, BYTE_BUDGET * 3, 5000) == 1
+
+
+def test_few_large_rows_follow_on_their_own_as_far_as_the_batch_stays_within_its_budget() -> None:
+    assert may_be_fetched_alone(1, 5000 * 300 + 100_000)
+    assert may_be_fetched_alone(FEW_ROWS, BYTE_BUDGET)
+    assert not may_be_fetched_alone(FEW_ROWS + 1, BYTE_BUDGET)
+    assert not may_be_fetched_alone(1, BYTE_BUDGET + 1)
 
 
 def test_a_full_batch_is_followed_at_once_a_few_rows_soon_and_nothing_ever_later() -> None:

@@ -1,13 +1,17 @@
 """Rows that cannot be sent, topics that take nothing, and rows that end the process: the relay on fakes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from outboxrelay.api.names import Reason
+from outboxrelay.decisions.poison import Failure
+from outboxrelay.decisions.rows import ReadRequest, Row, RowId
 from outboxrelay.errors import SourceFault, TargetFault
+from tests.support.fake_poison import FakePoison
 from tests.support.fake_publisher import FakePublisher
 from tests.support.fake_relay import FakeRelay
 from tests.support.fake_source import FakeSource, row
@@ -67,6 +71,66 @@ async def test_a_dead_letter_carries_its_cause_and_attempts_and_leaves_the_table
     assert relay.publisher.ids == [1, 3]
     [letter] = relay.publisher.buried
     assert (letter.row[0], letter.refusal.reason, letter.attempts) == (2, Reason.ROW_TOO_LARGE, 2)
+
+
+class CountingSource(FakeSource):
+    """Remembers how often each row was read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: Counter[RowId] = Counter()
+
+    async def read(self, request: ReadRequest) -> list[Row]:
+        found = await super().read(request)
+        self.times.update(item[0] for item in found)
+        return found
+
+
+@pytest.mark.parametrize("action", ["HoldKey", "Quarantine"])
+async def test_a_row_that_is_held_or_moved_makes_no_row_of_another_key_be_read_twice(action: str) -> None:
+    source = CountingSource()
+    relay = FakeRelay(source, poison={"action": action, "maxAttempts": 1})
+    relay.publisher.too_large = {5, 25, 45}
+    source.insert(*(row(n, f"k{n % 5}") for n in range(1, 101)))
+    others = {n for n in range(1, 101) if n % 5}
+    async with relay.running():
+        await relay.until(lambda: others <= set(relay.publisher.ids))
+        await relay.until(lambda: relay.report.held.keys == 1 or not source.rows)
+    assert {n: source.times[n] for n in others if source.times[n] != 1} == {}
+
+
+class CountingPoison(FakePoison):
+    """Remembers how many attempts were written down at a time."""
+
+    def __init__(self, source: FakeSource) -> None:
+        super().__init__(source)
+        self.written: list[int] = []
+
+    async def failed(self, failures: Sequence[Failure]) -> dict[RowId, int]:
+        self.written.append(len(failures))
+        return await super().failed(failures)
+
+
+async def test_a_busy_relay_writes_the_attempts_of_many_batches_down_at_once_and_soon() -> None:
+    source = FakeSource()
+    store = CountingPoison(source)
+    relay = FakeRelay(source, store=store)
+    relay.publisher.too_large = set(range(5, 101, 10))
+    source.insert(*(row(n, f"k{n}") for n in range(1, 101)))
+    async with relay.running():
+        await relay.until(lambda: relay.report.held.keys == 10)
+        await asyncio.sleep(1)
+    assert store.written == [10]
+
+
+async def test_attempts_are_written_down_though_full_batches_never_end() -> None:
+    source = FakeSource()
+    relay = FakeRelay(source, FakePublisher(delay=0.2))
+    relay.publisher.too_large = {5}
+    source.insert(*(row(n, f"k{n}") for n in range(1, 1001)))
+    async with relay.running():
+        await relay.until(lambda: bool(relay.store and relay.store.attempts), seconds=3)
+        assert len(source.rows) > 800
 
 
 async def test_attempts_are_counted_over_restarts() -> None:

@@ -74,6 +74,11 @@ class Delivery:
         """Rows of this batch that took the short way, in order."""
         self._slots: list[Callable[[KafkaError | None, Report], None]] = []
         self._topics: dict[RowId, str] = {}
+        self._refused: dict[RowId, Refusal] = {}
+        self._held: set[str] = set()
+        """Lanes in which a row was refused before it was sent."""
+        self._unsent: set[RowId] = set()
+        """Rows that were not handed over for a reason that is not their own."""
         self._failed: dict[RowId, KafkaError] = {}
         self._blocked: dict[str, TopicFault] = {}
         self._fault: TargetFault | None = None
@@ -92,21 +97,34 @@ class Delivery:
         """Forget the batch before. ``messages`` are sent in place of what rows map to."""
         self._messages, self._handed = messages or {}, []
         self._topics, self._failed, self._blocked, self._fault = {}, {}, {}, None
+        self._refused, self._held, self._unsent = {}, set(), set()
 
     def hand_over(self, rows: Sequence[Row]) -> int:
-        """Produce ``rows`` up to the first that needs a second look; how many. Never waits, so any thread may call it.
+        """Produce ``rows`` up to the first for which something must be asked or waited for; how many were seen to.
+
+        Never waits, so any thread may call it.
+        """
+        # A row whose id is no number has no place in a sequence, which the short way sends.
+        plain = self._mapper.plain and not (rows and isinstance(rows[0][ROW_ID], str))
+        hand_over = self._hand_over_plain if plain else self._hand_over_mapped
+        position = hand_over(rows)
+        while position < len(rows) and self._see_to(rows[position]):
+            position += 1
+            position += hand_over(rows[position:])
+        return position
+
+    def _hand_over_plain(self, rows: Sequence[Row]) -> int:
+        """Produce ``rows`` up to the first that needs a second look.
 
         Nearly every row takes this way, so it does nothing that only few of them need.
         """
-        if not self._mapper.plain or (rows and isinstance(rows[0][ROW_ID], str)):
-            return self._hand_over_mapped(rows)
         produce, topic = self._producer.produce, self._mapper.topic
-        slots = self._slots_for(rows)
+        slots, held = self._slots_for(rows), self._held
         position = 0
         for slot, row in zip(slots, cast("Sequence[NarrowRow]", rows), strict=True):
             row_id, event_id, key, kind, payload, milliseconds, _ = row
-            if payload is None or kind is None or milliseconds is None:
-                return position
+            if payload is None or kind is None or milliseconds is None or (held and self._lane(row) in held):
+                break
             try:
                 produce(
                     topic,
@@ -117,8 +135,9 @@ class Delivery:
                     headers=[("id", event_id), ("type", kind), ("sequence", str(row_id))],
                 )
             except (BufferError, KafkaException, UnicodeError):
-                return position
+                break
             position += 1
+        del self._handed[len(self._handed) - len(rows) + position :]
         return position
 
     def _slots_for(self, rows: Sequence[Row]) -> list[Callable[[KafkaError | None, Report], None]]:
@@ -134,7 +153,10 @@ class Delivery:
             self._failed[self._handed[position][ROW_ID]] = error
 
     def _hand_over_mapped(self, rows: Sequence[Row]) -> int:
+        held = self._held
         for position, row in enumerate(rows):
+            if held and self._lane(row) in held:
+                return position
             try:
                 message = self._mapper.message(row)
                 if self._routed and not self._surely_fits(message, row[SIZE]):
@@ -144,14 +166,46 @@ class Delivery:
                 return position
         return len(rows)
 
+    def _see_to(self, row: Row) -> bool:
+        """Whether it is known, without asking anybody, what becomes of ``row``; it is handed over, refused or left.
+
+        So that few rows that cannot be sent do not send the others of their batch the long way.
+        """
+        row_id, lane = row[ROW_ID], self._lane(row)
+        if lane is not None and lane in self._held:
+            self._unsent.add(row_id)
+            return True
+        try:
+            message = self._mapper.message(row)
+        except Unmappable as error:
+            return self._refuse(row, Refusal(row_id, error.reason, str(error)))
+        if self._routed:
+            found = self._book.known(message.topic) is not None and self._check_topic(row_id, message)
+            if found is not True:
+                return isinstance(found, Refusal) and self._refuse(row, found)
+        try:
+            self._hand(row_id, message)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            refusal = self._refusal_here(row_id, message, error.args[0])
+            return refusal is not None and self._refuse(row, refusal)
+        return True
+
+    def _refuse(self, row: Row, refusal: Refusal) -> bool:
+        self._refused[refusal.row_id] = refusal
+        if (lane := self._lane(row)) is not None:
+            self._held.add(lane)
+        return True
+
     def _surely_fits(self, message: Message, size: int | None) -> bool:
         limits = self._book.known(message.topic)
         return limits is not None and (size or 0) + len(message.key or "") < limits.max_message_bytes - HEADROOM_BYTES
 
     def send(self, rows: Sequence[Row], begun: int) -> Outcome:
         """Send ``rows``, of which ``begun`` were handed over; blocks until each is confirmed, refused or given up."""
-        refused: dict[RowId, Refusal] = {}
-        unsent = set(self._produce_all(rows[begun:], refused))
+        self._produce_all(rows[begun:])
+        refused, unsent = self._refused, self._unsent
         self._wait(0)
         if self._fault is None and not self._failed and not unsent:
             return Refused(tuple(refused.values()), frozenset(), 0) if refused else Delivered()
@@ -170,27 +224,22 @@ class Delivery:
             return Broken(self._fault, self._confirmed(rows, left), overtaken)
         return Refused(tuple(refused.values()), frozenset(unsent), overtaken, tuple(self._blocked.values()))
 
-    def _produce_all(self, rows: Sequence[Row], refused: dict[RowId, Refusal]) -> frozenset[RowId]:
-        """Hand every row to the producer, but none behind a refused row of its key. Returns those not handed over."""
-        blocked: set[str] = set()
-        unsent: set[RowId] = set()
+    def _produce_all(self, rows: Sequence[Row]) -> None:
+        """Hand every row to the producer, but none behind a refused row of its key; notes those not handed over."""
         for position, row in enumerate(rows):
             row_id, lane = row[ROW_ID], self._lane(row)
-            if lane is not None and lane in blocked:
-                unsent.add(row_id)
+            if lane is not None and lane in self._held:
+                self._unsent.add(row_id)
                 continue
             handed = self._produce(row)
             if isinstance(handed, Refusal):
-                refused[row_id] = handed
-                if lane is not None:
-                    blocked.add(lane)
+                self._refuse(row, handed)
             elif self._fault is not None or row_id in self._failed or self.spent:
                 # The producer takes nothing: rows behind this one must not get through after all.
-                unsent.update(later[ROW_ID] for later in rows[position + (row_id in self._failed) :])
+                self._unsent.update(later[ROW_ID] for later in rows[position + (row_id in self._failed) :])
                 break
             elif not handed:
-                unsent.add(row_id)
-        return frozenset(unsent)
+                self._unsent.add(row_id)
 
     def _lane(self, row: Row) -> str | None:
         """Rows of one lane must not pass each other."""
@@ -262,13 +311,19 @@ class Delivery:
         return True
 
     def _refused_here(self, row_id: RowId, message: Message, error: KafkaError) -> Refusal | bool:
+        refusal = self._refusal_here(row_id, message, error)
+        if refusal is None:
+            self._failed[row_id] = error
+        return refusal or False
+
+    def _refusal_here(self, row_id: RowId, message: Message, error: KafkaError) -> Refusal | None:
+        """Why the client does not take the row; None where that is not the row's fault."""
         if error.code() == KafkaError._UNKNOWN_PARTITION:
             told = f"not sent: the row names partition {message.partition}, which topic {message.topic} does not have"
             return Refusal(row_id, row_reason(error), told)
         if class_of(error) is ErrorClass.ROW:
             return Refusal(row_id, row_reason(error), f"not sent: {line_of(error)}")
-        self._failed[row_id] = error
-        return False
+        return None
 
     def _note(self, row_id: RowId, error: KafkaError | None, _report: Report) -> None:
         if error is not None:

@@ -14,10 +14,11 @@ from outboxrelay.adapters.postgres_verify import verify, verify_archive
 from outboxrelay.adapters.renewable_credentials import RenewableCredentials
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.api.names import Reason
+from outboxrelay.decisions.batching import may_be_fetched_alone
 from outboxrelay.decisions.floor import Holder, Snapshot
 from outboxrelay.decisions.ranges import ranges, span
 from outboxrelay.decisions.retention import kept_seconds
-from outboxrelay.decisions.rows import PAYLOAD, SIZE, ReadRequest, Row, RowId
+from outboxrelay.decisions.rows import PAYLOAD, ROW_ID, SIZE, ReadRequest, Row, RowId
 from outboxrelay.errors import ServerChanged
 
 LOWEST_ID = -(2**63)
@@ -73,8 +74,14 @@ class _Table:
         statements = await self.statements()
         if self._light:
             rows = await self._read(statements, request, light=True, hold=hold)
-            if not any(row[PAYLOAD] is None and row[SIZE] is not None for row in rows):
+            large = [row[ROW_ID] for row in rows if row[PAYLOAD] is None and row[SIZE] is not None]
+            if not large:
                 return rows
+            if may_be_fetched_alone(len(large), sum(row[SIZE] or 0 for row in rows)):
+                whole = {row[ROW_ID]: row for row in await self.read_rows(large, hold=hold)}
+                # Where one has changed since, only a read in one snapshot tells what is behind it.
+                if len(whole) == len(large):
+                    return [whole.get(row[ROW_ID], row) for row in rows]
         rows = await self._read(statements, request, light=False, hold=hold)
         self._light = all((row[SIZE] or 0) <= LIGHT_BYTES for row in rows)
         return rows

@@ -4,6 +4,9 @@ FIRST_ROWS = 100
 BYTE_BUDGET = 8 * 1024 * 1024
 """Payload bytes that one batch should stay below; two batches are in memory at a time."""
 
+FEW_ROWS = 50
+"""Large rows of one read that are fetched on their own."""
+
 
 def first_limit(most: int) -> int:
     """Rows of the first read, before anything is known of their size."""
@@ -20,3 +23,11 @@ def next_limit(limit: int, rows: int, payload_bytes: int, most: int) -> int:
     if rows < limit:
         return min(limit, max(fitting, 1))
     return max(1, min(most, limit * 2, fitting))
+
+
+def may_be_fetched_alone(large_rows: int, payload_bytes: int) -> bool:
+    """Whether payloads that a read left out may follow on their own: of few rows, and all together within the budget.
+
+    ``payload_bytes`` of the whole read, those included.
+    """
+    return large_rows <= FEW_ROWS and payload_bytes <= BYTE_BUDGET

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from outboxrelay.decisions.outcomes import Broken, Delivered, Outcome, Refused
-from outboxrelay.decisions.rows import RowId
+from outboxrelay.decisions.rows import ROW_ID, Row, RowId, topic_of
 from outboxrelay.relay.batch import Batch, ids_of, size_of
 from outboxrelay.relay.pump_parts import PumpParts
 from outboxrelay.relay.rounds import publish_in_rounds
@@ -128,6 +128,10 @@ class Flight:
             assert_never(outcome)
         self._took(batch, ids_of(rows), size_of(rows), proof=bool(rows) and isinstance(outcome, Refused))
 
+    def _waits(self, row: Row) -> bool:
+        """Whether ``row`` stays in the table because of its key or its topic."""
+        return self._held.holds(row) or topic_of(row) in self._lanes
+
     def _took(self, batch: Batch, confirmed: list[RowId], size: int, *, proof: bool) -> None:
         """Kafka has ``confirmed``; ``proof``: the brokers work."""
         self._settler.add(confirmed)
@@ -141,10 +145,11 @@ class Flight:
 
     def _refused(self, batch: Batch, outcome: Refused) -> None:
         self._held.overtaken += outcome.overtaken
-        self.left_behind = bool(outcome.unsent)
         self._poison.note(batch.rows, outcome.refusals)
         for fault in outcome.blocked:
             self._lanes.block(fault)
+        # What a held key or a blocked topic keeps back is left out of what was read behind it too, when that is sent.
+        self.left_behind = any(row[ROW_ID] in outcome.unsent and not self._waits(row) for row in batch.rows)
         self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
 
 

@@ -80,6 +80,15 @@ class HeldKeys:
         key = row[KEY]
         return row[ROW_ID] in self._entries if key is None else key in self._by_key
 
+    def free(self, rows: list[Row]) -> list[Row]:
+        """Those of ``rows`` that need not wait. One pass without a call per row: it runs for every row that is sent."""
+        if not self._entries:
+            return rows
+        if self._strict:
+            return []
+        keys, alone = self._by_key, self._without_key
+        return [row for row in rows if row[KEY] not in keys and row[ROW_ID] not in alone]
+
     def hold(self, rows: Iterable[Row], refusals: Iterable[Refusal], now: float, when: datetime) -> list[HeldRow]:
         """Hold the refused ones of ``rows``, which are in the order of delivery; returns those not held before."""
         by_id = {refusal.row_id: refusal for refusal in refusals}

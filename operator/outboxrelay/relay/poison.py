@@ -18,6 +18,8 @@ from outboxrelay.relay.ports import Clock, PoisonStore, Publisher
 log = structlog.get_logger(__name__)
 
 COUNT_SECONDS = 15.0
+PATIENCE_SECONDS = 0.5
+"""A busy relay writes attempts down so late at most, those of many batches at once; a row is not tried again sooner."""
 
 
 class PoisonRows:
@@ -43,6 +45,8 @@ class PoisonRows:
         self._remembered: set[RowId] = set()
         """Rows of which the database remembers attempts."""
         self._over: list[RowId] = []
+        self._since = 0.0
+        """When the oldest of what ``act`` has to do came up."""
         self._count: int | None = None
         self._counted_at = 0.0
         self._limit_reached = False
@@ -69,6 +73,7 @@ class PoisonRows:
         now, when = self._clock.monotonic(), self._clock.now()
         by_id = {refusal.row_id: refusal for refusal in refusals}
         rows = [row for row in rows if row[ROW_ID] in by_id]
+        self._came_up(now)
         for entry in self._held.hold(rows, refusals, now, when):
             log.error(
                 "row_held", row_id=entry.row_id, event_id=entry.event_id, reason=entry.reason, message=entry.message
@@ -78,12 +83,20 @@ class PoisonRows:
     def over(self, ids: Iterable[RowId]) -> None:
         """These rows are delivered or gone: nothing needs to be remembered of them."""
         if self._remembered:
+            self._came_up(self._clock.monotonic())
             self._over.extend(self._remembered.intersection(ids))
 
+    def is_due(self, *, busy: bool) -> bool:
+        """Whether ``act`` has anything to do; ``busy``: full batches follow each other, and it can wait a while."""
+        now = self._clock.monotonic()
+        if (self._noted or self._over) and (not busy or now - self._since >= PATIENCE_SECONDS):
+            return True
+        return now - self._counted_at >= COUNT_SECONDS
+
     @property
-    def has_work(self) -> bool:
-        """Whether ``act`` would do anything."""
-        return bool(self._noted or self._over) or self._clock.monotonic() - self._counted_at >= COUNT_SECONDS
+    def may_bury(self) -> bool:
+        """Whether ``act`` may need the publisher, which sends one thing at a time."""
+        return self._policy.action == "DeadLetterTopic"
 
     async def act(self) -> tuple[list[RowId], list[RowId], TargetFault | None]:
         """Count attempts and move aside what is ripe; raises SourceFault.
@@ -166,6 +179,10 @@ class PoisonRows:
         self._moved += len(ids)
         self._metrics.moved_aside.inc(len(ids))
         self.over(ids)
+
+    def _came_up(self, now: float) -> None:
+        if not (self._noted or self._over):
+            self._since = now
 
     async def _look(self, now: float) -> None:
         self._counted_at = now

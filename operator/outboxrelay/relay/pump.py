@@ -53,6 +53,8 @@ class Pump:
         self._stop = parts.stop
         self._shards: frozenset[int] = frozenset()
         """What was owned at the step before."""
+        self._busy = False
+        """Whether the last read found more than it could take."""
         self._failures = 0
         self._beat: Callable[[], None] = no_beat
 
@@ -129,7 +131,9 @@ class Pump:
             if self._locking:
                 await self._source.release()
             return
-        if await self._send(batch) or not batch.full or self._locking:
+        suspicious = await self._send(batch)
+        self._busy = batch.full
+        if suspicious or not batch.full or self._locking:
             await self._flight.arrive()
         if not batch.full:
             with self._progress.resting():
@@ -197,12 +201,15 @@ class Pump:
         Whether the batch is under suspicion: it must arrive before anything else is sent.
         """
         rows, condemned = self._careful.sift(batch.rows)
+        goes_on = len(rows) + len(condemned) < len(batch.rows)
         if condemned:
             self._poison.note(batch.rows, condemned)
-        if len(self._held) or len(self._lanes):
-            rows = [row for row in rows if not self._held.holds(row) and topic_of(row) not in self._lanes]
+        rows = self._held.free(rows)
+        if len(self._lanes):
+            rows = [row for row in rows if topic_of(row) not in self._lanes]
         if len(rows) < len(batch.rows):
-            batch.full = batch.full or len(rows) > 0
+            # What a key or a topic keeps back need not be looked for again at once; suspects that go alone are next.
+            batch.full = batch.full or (goes_on and len(rows) > 0)
             batch.rows, batch.ids, batch.size = rows, ids_of(rows), size_of(rows)
         if not rows:
             self._forget(batch)
@@ -219,9 +226,10 @@ class Pump:
 
     async def _see_to_poison(self) -> None:
         """Count what failed, and move aside what failed too often."""
-        if not self._poison.has_work:
+        if not self._poison.is_due(busy=self._busy):
             return
-        await self._flight.arrive()
+        if self._poison.may_bury:
+            await self._flight.arrive()
         gone, buried, fault = await self._poison.act()
         self._settler.add(buried)
         self._release([*gone, *buried])
@@ -315,9 +323,10 @@ class Pump:
 
     async def _finish(self) -> None:
         """The orderly end: nothing new, but what is on its way arrives and is settled."""
+        self._busy = False
         try:
             await self._flight.arrive()
-            if self._poison.has_work and self._circuit.state == "Closed":
+            if self._poison.is_due(busy=False) and self._circuit.state == "Closed":
                 await self._see_to_poison()
                 await self._flight.settle()
         except SourceFault as fault:
