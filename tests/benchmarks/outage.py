@@ -101,7 +101,7 @@ async def measure(folder: Path, leave: str, come_back: str, name: str) -> dict[s
 async def watch_away(relay: RelayProcess, session: Any, memory_before: float) -> Away:
     """What the relay does for AWAY_SECONDS."""
     began, cpu = time.monotonic(), relay.cpu_seconds()
-    attempts = await asyncio.to_thread(faults, relay)
+    attempts, rows = await asyncio.to_thread(counts, relay)
     running = {tuple(row) for row in await session.fetch(RUNNING)}
     seen, most = set(running), memory_before
     while (seconds := time.monotonic() - began) < AWAY_SECONDS:
@@ -109,8 +109,10 @@ async def watch_away(relay: RelayProcess, session: Any, memory_before: float) ->
         seen |= {tuple(row) for row in await session.fetch(RUNNING)}
         most = max(most, relay.memory_mb())
     used = 100 * (relay.cpu_seconds() - cpu) / seconds
-    attempts = await asyncio.to_thread(faults, relay) - attempts
-    return Away(seconds, attempts, used, len(seen - running), memory_before, most)
+    attempts_after, rows_after = await asyncio.to_thread(counts, relay)
+    if rows_after != rows:
+        raise SystemExit("rows were delivered meanwhile: somebody else brought Kafka back")
+    return Away(seconds, attempts_after - attempts, used, len(seen - running), memory_before, most)
 
 
 async def watch_recovery(relay: RelayProcess, session: Any) -> list[Sample]:
@@ -140,9 +142,10 @@ def sample(at: float, report: dict[str, Any], memory: float, lag: float) -> Samp
     return Sample(at, delivery["rowsTotal"], flow["state"], flow["rowsPerSecond"], flow["reason"], memory, lag)
 
 
-def faults(relay: RelayProcess) -> float:
-    """How often its circuit opened so far."""
-    return sum(relay.metric("outboxrelay_target_faults_total"))
+def counts(relay: RelayProcess) -> tuple[float, float]:
+    """How often its circuit opened so far, and how many rows it delivered."""
+    faults, rows = (relay.metric(f"outboxrelay_{name}_total") for name in ("target_faults", "rows_delivered"))
+    return sum(faults), sum(rows)
 
 
 async def kafka(verb: str) -> None:
