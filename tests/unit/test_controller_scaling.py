@@ -142,6 +142,8 @@ async def test_kubectl_scale_takes_over_and_gives_back_without_a_jump() -> None:
         await live(bench, 60)
         assert asked(bench) == 5
         bench.world.counted = EMPTY
+        # What was counted before must not be what the first decision of its own rests on.
+        await live(bench, 20, each=10.0, full=0.0)
         bench.create(relay_body())
         await live(bench, 290, each=10.0, full=0.0)
         assert asked(bench) == 5
