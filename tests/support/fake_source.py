@@ -25,7 +25,7 @@ def row(
     topic: str | None = None,
 ) -> Row:
     """One row; what a test does not name is unremarkable."""
-    size = None if payload is None else len(payload)
+    size = None if payload is None else len(payload) + len(headers or "")
     narrow = (row_id, f"event-{row_id}", key, "Happened", payload, 1_700_000_000_000 + row_id, size)
     return narrow if headers is None and topic is None else (*narrow, headers, topic, None, None)
 

@@ -208,7 +208,7 @@ class PostgresSettler:
     async def settle(self, ids: Sequence[RowId]) -> None:
         """In one statement; safe to repeat. Raises SourceFault; ServerChanged where ``ids`` are another server's."""
         await self._table.lane.open()
-        if self._table.server != self._source.server:
+        if self._source.server not in ("", self._table.server):
             raise server_changed()
         await self._table.settle(ids)
 
