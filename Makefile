@@ -30,7 +30,7 @@ bench: .venv/.complete ## Throughput, latency, memory, idle cost: a table and .b
 
 .PHONY: chaos-relay
 chaos-relay: .venv/.complete ## Randomised faults on the real servers, judged by the oracle: RUNS=10 JOBS=1 SEED=n
-	@$(PY) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(WRITE_DOCS),--write-docs)
+	@$(PY) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(ADD),--add) $(if $(WRITE_DOCS),--write-docs)
 
 .PHONY: cluster-up
 cluster-up: ## Start the local cluster: Kubernetes, PostgreSQL, Kafka

@@ -18,7 +18,8 @@ from multiprocessing import get_context
 from tests.cluster import netns
 
 from . import report
-from .work import KEPT, work
+from .report import KEPT
+from .work import work
 
 CLUSTER = [sys.executable, "-m", "tests.cluster"]
 
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--runs", type=int, default=10, help="how many (default 10, about five minutes)")
     found.add_argument("--jobs", type=int, default=1, help="how many side by side, each with servers of its own (1)")
     found.add_argument("--seed", type=int, help="of the first run; the next has the next number (default: drawn)")
+    found.add_argument("--add", action="store_true", help="tell of earlier runs too, those in .chaos/runs.jsonl")
     found.add_argument("--write-docs", action="store_true", help=f"write the table of {report.PAGE} too")
     return found
 
@@ -52,16 +54,18 @@ def inside(options: argparse.Namespace) -> int:
     """All runs; the exit code."""
     first = random.randrange(1, 10**6) if options.seed is None else options.seed
     print(f"{options.runs} runs from seed {first}", flush=True)
+    if not options.add:
+        (KEPT / report.RUNS).unlink(missing_ok=True)
     shares = [range(first + job, first + options.runs, options.jobs) for job in range(options.jobs)]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        results = [result for share in pool.map(work, range(options.jobs), shares) for result in share]
-    figures = report.summary(results)
+        failed = sum(pool.map(work, range(options.jobs), shares))
+    figures = report.summary(report.kept())
     print("\n" + report.table(figures))
     KEPT.mkdir(exist_ok=True)
     (KEPT / "latest.json").write_text(json.dumps(figures, indent=2) + "\n")
     if options.write_docs:
         report.write_docs(figures)
-    return 1 if figures["failed_runs"] else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

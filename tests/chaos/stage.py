@@ -57,7 +57,6 @@ class Stage:
         self.brokers = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._stack = AsyncExitStack()
-        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         setting = plan.setting
         self.oracle = Oracle(
             pair.uri(self.name, options="&target_session_attrs=read-write"),
@@ -86,7 +85,8 @@ class Stage:
         await asyncio.gather(*(host.__aexit__() for host in self.hosts))
         await self._stack.aclose()
         await asyncio.to_thread(self.pair.primary.sql, f"DROP DATABASE {self.name} WITH (FORCE)")
-        for future in self._admin.delete_topics([self.topic, self.dead_topic]).values():
+        client = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
+        for future in client.delete_topics([self.topic, self.dead_topic]).values():
             await asyncio.to_thread(future.result, 30)
 
     async def connect(self) -> Any:
@@ -137,7 +137,9 @@ class Stage:
                 ConfigEntry("max.message.bytes", "1000000", incremental_operation=AlterConfigOpType.SET)
             ],
         )
-        for future in self._admin.incremental_alter_configs([resource]).values():
+        # A client of its own: one that lived through the broker's restarts may wait for an answer for ever.
+        client = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
+        for future in client.incremental_alter_configs([resource]).values():
             await asyncio.to_thread(future.result, 30)
 
     async def _create_topics(self) -> None:
@@ -146,7 +148,8 @@ class Stage:
             NewTopic(self.topic, partitions, 1, config={"max.message.bytes": str(MOST_BYTES)}),
             NewTopic(self.dead_topic, 1, 1),
         ]
-        for future in self._admin.create_topics(topics).values():
+        client = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
+        for future in client.create_topics(topics).values():
             await asyncio.to_thread(future.result, 30)
 
 

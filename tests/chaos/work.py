@@ -8,9 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import report
 from .broker import Broker
 from .plan import plan_of
 from .postgres_pair import Pair
+from .report import KEPT
 from .run import run
 
 if TYPE_CHECKING:
@@ -18,23 +20,22 @@ if TYPE_CHECKING:
 
     from .run import Result
 
-KEPT = Path(".chaos")
 
-
-def work(job: int, seeds: Sequence[int]) -> list[Result]:
-    """The runs of ``seeds``, one after the other, on servers of their own."""
+def work(job: int, seeds: Sequence[int]) -> int:
+    """The runs of ``seeds``, one after the other, on servers of their own; how many failed. Each is kept at once."""
     with (
         tempfile.TemporaryDirectory(prefix="outboxrelay-chaos-") as name,
         Pair(_open_to_all(Path(name)), job) as pair,
         Broker(Path(name), job) as broker,
     ):
-        return [_one(seed, pair, broker, Path(name)) for seed in seeds]
+        return sum(not _one(seed, pair, broker, Path(name)).passed for seed in seeds)
 
 
 def _one(seed: int, pair: Pair, broker: Broker, folder: Path) -> Result:
     logs = folder / f"run-{seed}"
     logs.mkdir()
     result = asyncio.run(run(plan_of(seed), pair, broker, logs))
+    report.keep(report.record_of(result))
     print(result, flush=True)
     if not result.passed:
         kept = KEPT / f"failed-{seed}"

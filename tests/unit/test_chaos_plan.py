@@ -49,9 +49,10 @@ def result(seed: int, judged: Verdict, *problems: str) -> Result:
 
 def test_the_table_adds_up_and_counts_a_run_as_failed_for_a_problem_beside_the_verdict() -> None:
     lost = [Committed("k", 1, "event-1", 1)]
-    results = [result(1, verdict([], [])), result(2, verdict(lost, [])), result(3, verdict([], []), "a relay ended")]
-    figures = report.summary(results)
-    assert (figures["runs"], figures["failed_runs"], figures["lost"], figures["poison_rows"]) == (3, 2, 1, 6)
+    results = [result(1, verdict([], [])), result(2, verdict(lost, [])), result(30, verdict([], []), "a relay ended")]
+    figures = report.summary([report.record_of(item) for item in results])
+    assert (figures["runs"], figures["failed_runs"], figures["lost"]) == (3, 2, 1)
+    assert figures["seeds"] == "1 to 2, 30 to 30"
     assert sum(figures["faults"].values()) == sum(len(item.plan.steps) for item in results)
     assert "| **Lost** | **1** |" in report.markdown(figures)
     for kind, name in FAULTS.items():
