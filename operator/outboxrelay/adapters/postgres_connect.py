@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import asyncpg
 
 from outboxrelay.adapters.credentials import Credentials
-from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, translate
+from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, raised_for
 from outboxrelay.adapters.postgres_uri import parse_uri
 from outboxrelay.api.names import Reason
 from outboxrelay.api.references import SecretKeyReference
@@ -142,7 +142,7 @@ async def _connect(
                 server_settings={"application_name": application_name[:63]},
             )
     except CLIENT_ERRORS as error:
-        raise _fault_of(error) from None
+        raise raised_for(error) from None
 
 
 async def _accepts_writes(connection: asyncpg.Connection, seconds: float) -> bool:
@@ -152,16 +152,11 @@ async def _accepts_writes(connection: asyncpg.Connection, seconds: float) -> boo
         async with asyncio.timeout(seconds):
             accepts = not await connection.fetchval(REFUSES_WRITES)
     except CLIENT_ERRORS as error:
-        raise _fault_of(error) from None
+        raise raised_for(error) from None
     finally:
         if not accepts:
             connection.terminate()
     return accepts
-
-
-def _fault_of(error: Exception) -> Exception:
-    """What to raise for ``error``: a fault, or itself where no database caused it."""
-    return translate(error) or error
 
 
 def _check_host(host: str) -> None:

@@ -13,7 +13,7 @@ import asyncpg
 
 from outboxrelay.adapters.credentials import Credentials
 from outboxrelay.adapters.postgres_connect import connect, resolve
-from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, translate
+from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, raised_for
 from outboxrelay.adapters.postgres_handover import hand_over
 from outboxrelay.adapters.postgres_statements import sql
 from outboxrelay.adapters.renewable_credentials import RenewableCredentials, Values, renewable
@@ -91,7 +91,7 @@ class PostgresControl:
         except BaseException as error:
             await self.drop()
             if isinstance(error, CLIENT_ERRORS):
-                raise _fault_of(error) from None
+                raise raised_for(error) from None
             raise
 
     @property
@@ -120,7 +120,7 @@ class PostgresControl:
                 old.terminate()
                 new.terminate()
                 if isinstance(error, CLIENT_ERRORS):
-                    raise _fault_of(error) from None
+                    raise raised_for(error) from None
                 raise
             self._connection, self._pid = new, None
         await _end(old)
@@ -213,7 +213,7 @@ class PostgresControl:
             try:
                 return await work(connection)
             except CLIENT_ERRORS as error:
-                raise _fault_of(error) from None
+                raise raised_for(error) from None
 
     async def _ready(self, successor: asyncpg.Connection) -> None:
         """Give ``successor`` the limits and the channels of a session, but no lock yet; raises SourceFault."""
@@ -224,7 +224,7 @@ class PostgresControl:
         except BaseException as error:
             successor.terminate()
             if isinstance(error, CLIENT_ERRORS):
-                raise _fault_of(error) from None
+                raise raised_for(error) from None
             raise
 
     async def _connect(self, values: Values, *, limited: bool = True) -> asyncpg.Connection:
@@ -237,7 +237,7 @@ class PostgresControl:
         except BaseException as error:
             connection.terminate()
             if isinstance(error, CLIENT_ERRORS):
-                raise _fault_of(error) from None
+                raise raised_for(error) from None
             raise
         return connection
 
@@ -263,14 +263,6 @@ async def _end(connection: asyncpg.Connection) -> None:
             await connection.close()
     except CLIENT_ERRORS:
         connection.terminate()
-
-
-def _fault_of(error: BaseException) -> SourceFault:
-    """The fault; raises ``error`` itself where it is a bug."""
-    fault = translate(error)
-    if fault is None:
-        raise error
-    return fault
 
 
 def elsewhere() -> SourceFault:

@@ -66,6 +66,11 @@ def lost() -> SourceFault:
     return SourceFault(Reason.CONNECT_FAILED, "the connection to the database was lost")
 
 
+def raised_for(error: BaseException) -> BaseException:
+    """What to raise for ``error``: its fault, or itself where no database caused it."""
+    return translate(error) or error
+
+
 def translate(error: BaseException) -> SourceFault | None:
     """The fault behind ``error``, or None for what no database caused (a bug)."""
     if isinstance(error, SourceFault):
