@@ -21,7 +21,7 @@ test: .venv/.complete ## Everything: checks, unit, integration on real servers, 
 	@$(PY) -m tests.suite
 
 .PHONY: check
-check: .venv/.complete ## Lint, types, layers, unit tests: under a minute
+check: .venv/.complete ## Lint, types, layers, unit tests: about two minutes
 	@$(PY) -m tests.suite --quick
 
 .PHONY: bench

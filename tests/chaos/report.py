@@ -34,8 +34,6 @@ class Record(NamedTuple):
     phantoms: int
     duplicates: int
     problems: int
-    poison: int | None
-    """Rows; None where that was not kept."""
     recovery: float
     """Seconds from the end of the last fault until all was delivered."""
 
@@ -56,7 +54,6 @@ def record_of(result: Result) -> Record:
         phantoms=len(found.phantoms),
         duplicates=found.duplicates,
         problems=len(result.problems),
-        poison=result.poison,
         recovery=round(result.recovery, 1),
     )
 

@@ -34,7 +34,6 @@ class Result(NamedTuple):
     problems: tuple[str, ...]
     """Everything that is wrong beside the verdict; empty where all is well."""
     faults: Counter[str]
-    poison: int
     recovery: float
     """Seconds from the end of the last fault until all that could be was delivered and settled."""
     seconds: float
@@ -67,7 +66,6 @@ async def run(plan: Plan, pair: Pair, broker: Broker, folder: Path) -> Result:
             judged,
             tuple(problems),
             Counter(step.fault for step in plan.steps),
-            len(stage.poison),
             recovery,
             time.monotonic() - began,
         )

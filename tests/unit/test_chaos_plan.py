@@ -44,7 +44,7 @@ def test_a_hundred_runs_have_every_fault_many_times_and_every_setting() -> None:
 def result(seed: int, judged: Verdict, *problems: str) -> Result:
     plan = plan_of(seed)
     faults = Counter(step.fault for step in plan.steps)
-    return Result(plan, judged, problems, faults, poison=2, recovery=3.25, seconds=30.0)
+    return Result(plan, judged, problems, faults, recovery=3.25, seconds=30.0)
 
 
 def test_the_table_adds_up_and_counts_a_run_as_failed_for_a_problem_beside_the_verdict() -> None:
