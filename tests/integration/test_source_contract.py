@@ -156,3 +156,24 @@ async def test_rows_are_settled_wherever_they_lie_and_no_other_is(table: Table) 
     assert await table.ids() == [i for i in range(1, 41) if i not in (3, 4, 5, 6, 8, 9, 20, 30, 40)]
     await table.settler.settle(list(range(1, 41)))
     assert await table.ids() == []
+
+
+async def test_gaps_are_read_with_what_is_behind_the_floor_lowest_ids_first(table: Table) -> None:
+    await table.insert([row(i, "held" if i == 5 else f"k{i}") for i in range(1, 31)])
+    assert await table.ids(floor=20, gaps=[(3, 5), (9, 9)]) == [3, 4, 5, 9, *range(20, 31)]
+    assert await table.ids(floor=20, gaps=[(3, 5), (9, 9)], limit=3) == [3, 4, 5]
+    assert await table.ids(floor=31, gaps=[(1, 10)], in_flight=[1, 2, 7], held_keys=["held"]) == [3, 4, 6, 8, 9, 10]
+    assert await table.ids(floor=29, gaps=[(-(2**63), 2), (40, 50)], shards=tuple(range(SHARDS))) == [1, 2, 29, 30]
+
+
+async def test_large_rows_in_gaps_come_whole_and_in_their_place(table: Table) -> None:
+    await table.insert(
+        [row(i, payload="x" * (9_000_000 if i in (2, 3) else 6000 if i in (7, 8) else 5)) for i in range(1, 10)]
+    )
+    first = ReadRequest(limit=9, floor=7, gaps=[(2, 4)], shards=None, in_flight=[], held_keys=[], held_rows=[])
+    found = [(item[0], len(item[4] or "")) for item in await table.source.read(first)]
+    assert found == [(2, 9_000_000), (3, 9_000_000)][: len(found)]
+    assert found
+    second = ReadRequest(limit=9, floor=7, gaps=[(4, 4)], shards=None, in_flight=[], held_keys=[], held_rows=[])
+    found = [(item[0], len(item[4] or "")) for item in await table.source.read(second)]
+    assert found == [(4, 5), (7, 6000), (8, 6000), (9, 5)]

@@ -85,7 +85,7 @@ class FakeSource:
         found = [
             item
             for row_id, item in sorted(self.rows.items(), key=lambda item: (str(type(item[0])), item[0]))
-            if (request.floor is None or (isinstance(row_id, str) or row_id >= request.floor))
+            if _is_asked_for(row_id, request)
             and (request.shards is None or self.shard(item) in request.shards)
             and row_id not in request.in_flight
             and item[KEY] not in request.held_keys
@@ -107,7 +107,8 @@ class FakeSource:
     async def snapshot(self) -> Snapshot:
         """As RowSource says."""
         await self.open()
-        return Snapshot(min(self.open_transactions.values(), default=self.next_xid), self.next_xid)
+        writers = frozenset(str(xid) for xid in self.open_transactions.values())
+        return Snapshot(min(self.open_transactions.values(), default=self.next_xid), self.next_xid, writers)
 
     async def settle(self, ids: Sequence[RowId]) -> None:
         """As RowSettler says."""
@@ -134,6 +135,12 @@ class FakeSource:
         await asyncio.sleep(self._delay)
         if self.fault:
             raise self.fault
+
+
+def _is_asked_for(row_id: RowId, request: ReadRequest) -> bool:
+    if request.floor is None or isinstance(row_id, str):
+        return True
+    return row_id >= request.floor or any(low <= row_id <= high for low, high in request.gaps)
 
 
 def _within_budget(rows: list[Row]) -> list[Row]:

@@ -89,26 +89,29 @@ class _Table:
     async def _read(self, statements: Statements, request: ReadRequest, *, light: bool, hold: bool) -> list[Row]:
         statement = statements.read(
             light=light,
+            gaps=bool(request.gaps),
             by_shard=request.shards is not None,
             in_flight=bool(request.in_flight),
             held_keys=bool(request.held_keys),
             held_rows=bool(request.held_rows),
             blocked=bool(request.blocked_topics),
         )
-        exclusions: list[Any] = []
+        more: list[Any] = []
+        if request.gaps:
+            more += [[low for low, _ in request.gaps], [high for _, high in request.gaps]]
         if request.shards is not None:
-            exclusions.append(list(request.shards))
+            more.append(list(request.shards))
         if request.in_flight and statements.numeric_ids:
             lows, highs = ranges(cast("Sequence[int]", request.in_flight))
-            exclusions += [highs, lows]
+            more += [highs, lows]
         elif request.in_flight:
-            exclusions.append(list(request.in_flight))
+            more.append(list(request.in_flight))
         excluded = (request.held_keys, request.held_rows, request.blocked_topics)
-        exclusions += [list(part) for part in excluded if part]
+        more += [list(part) for part in excluded if part]
         floor = LOWEST_ID if request.floor is None else request.floor
         fetch = self.lane.hold if hold else self.lane.fetch
         # A Record unpacks and indexes like the tuple that Row says it is; copying each would only cost time.
-        return cast("list[Row]", await fetch(statement, floor, request.limit, *exclusions))
+        return cast("list[Row]", await fetch(statement, floor, request.limit, *more))
 
     async def read_rows(self, ids: Collection[RowId], *, hold: bool = False) -> list[Row]:
         """Those of ``ids`` that are still pending; raises SourceFault."""
@@ -133,8 +136,9 @@ class _Table:
 
     async def snapshot(self) -> Snapshot:
         """Which transactions are open; raises SourceFault."""
-        [row] = await self.lane.fetch(sql("snapshot"))
-        return Snapshot(xmin=row["xmin"], xmax=row["xmax"])
+        statements = await self.statements()
+        [row] = await self.lane.fetch(statements.snapshot)
+        return Snapshot(xmin=row["xmin"], xmax=row["xmax"], writers=frozenset(row["writers"]))
 
     async def oldest_transaction(self) -> Holder | None:
         """Who holds the oldest transaction open; raises SourceFault."""

@@ -80,6 +80,7 @@ class Statements:
         """Takes the lowest and the highest id and those between them that are to stay; None: only lists are taken."""
         self.read_rows = sql("read_rows").format(**self._fields)
         self.still_pending = sql("still_pending").format(**self._fields)
+        self.snapshot = sql("snapshot").format(table=literal(self._fields["table"]))
 
     @property
     def numeric_ids(self) -> bool:
@@ -87,10 +88,21 @@ class Statements:
         return self._shape.numeric_ids
 
     def read(
-        self, *, light: bool, by_shard: bool, in_flight: bool, held_keys: bool, held_rows: bool, blocked: bool
+        self,
+        *,
+        light: bool,
+        gaps: bool = False,
+        by_shard: bool,
+        in_flight: bool,
+        held_keys: bool,
+        held_rows: bool,
+        blocked: bool,
     ) -> str:
-        """The read with only the exclusions that are needed, each with the next parameter; ``light`` for small rows."""
-        filters, number = "", 3
+        """The read with only the parts that are needed, each with the next parameters; ``light`` for small rows.
+
+        ``gaps``: ranges are read as well, which takes two lists, their lowest and their highest ids.
+        """
+        filters, number = "", 5 if gaps else 3
         # NOT IN (SELECT unnest …) is hashed by every server version and keeps the order of the index.
         not_in_ids = f"{self._id} NOT IN (SELECT unnest(${{n}}::{self._ids}))"
         # The upper end of the range whose lower end is the last one that is not above the id: a binary search.
@@ -107,7 +119,8 @@ class Statements:
             if wanted:
                 filters += "\n          AND " + condition.replace("{n}", str(number)).replace("{m}", str(number + 1))
                 number += 2 if "{m}" in condition else 1
-        return sql("read_light" if light else "read").format(**self._fields, filters=filters)
+        found = sql("read_gaps" if gaps else "read_on").format(**self._fields, filters=filters)
+        return sql("read_light" if light else "read").format(**self._fields, found=found)
 
     @property
     def shard(self) -> str:

@@ -5,8 +5,9 @@ it. So a candidate passes three gates, each of which is a fact that the database
 
 1. a read saw ``low``, the lowest unsettled id (or one more than the highest id seen). Every smaller id had been drawn
    from the sequence by then.
-2. SETTLE_SECONDS later, a snapshot's xmax: whoever had drawn such an id has a transaction id below it by now.
-3. a snapshot whose xmin has reached that xmax: each of those transactions has ended.
+2. SETTLE_SECONDS later, who writes to the table, and a snapshot's xmax: whoever had drawn such an id is among them, and
+   has a transaction id below it, by now.
+3. none of those writes to the table any more, or a snapshot's xmin has reached that xmax: each of them has ended.
 
 The next read that begins after that, still from the old floor, shows all of their rows; the floor becomes the lower of
 ``low`` and what that read shows. Ids drawn long before their transaction writes (pools) escape gate 2: for them the
@@ -24,6 +25,8 @@ class Snapshot:
 
     xmin: int
     xmax: int
+    writers: frozenset[str]
+    """Open transactions that have locked the table to write to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Candidate:
     seen_at: float
     xmax: int | None = None
     """Known after gate 2."""
+    writers: frozenset[str] = frozenset()
+    """The same."""
     clear: bool = False
     """Whether gate 3 is passed."""
 
@@ -66,8 +71,9 @@ def after_snapshot(floor: Floor, snapshot: Snapshot, now: float) -> Floor:
     if candidate.xmax is None:
         if now - candidate.seen_at < SETTLE_SECONDS:
             return floor
-        candidate = replace(candidate, xmax=snapshot.xmax)
-    if candidate.xmax is not None and snapshot.xmin >= candidate.xmax:
+        candidate = replace(candidate, xmax=snapshot.xmax, writers=snapshot.writers)
+    ended = candidate.writers.isdisjoint(snapshot.writers)
+    if candidate.xmax is not None and (ended or snapshot.xmin >= candidate.xmax):
         candidate = replace(candidate, clear=True)
     return replace(floor, candidate=candidate)
 

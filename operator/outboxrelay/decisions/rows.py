@@ -65,6 +65,7 @@ class ReadRequest:
 
     limit: int
     floor: int | None
+    """The lowest id to read, beside ``gaps``; None: read all."""
     shards: tuple[int, ...] | None
     """Shards to read; None reads all of them without asking for the shard of a row."""
     in_flight: Sequence[RowId]
@@ -72,5 +73,7 @@ class ReadRequest:
     held_keys: Collection[str]
     held_rows: Collection[RowId]
     """Rows without a key that are held."""
+    gaps: Sequence[tuple[int, int]] = ()
+    """Ranges below the floor, from their lowest to their highest id, that are read in the same snapshot."""
     blocked_topics: Collection[str] = ()
     """Topics whose rows wait; only where rows name their topic."""

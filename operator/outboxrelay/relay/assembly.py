@@ -65,7 +65,8 @@ def assemble(outside: Outside, manifest: RelayManifest, member: str, stop: async
     held = HeldKeys(_delay(manifest), strict=spec.ordering.mode == "Strict")
     lanes = TopicLanes(publisher, policy, clock)
     circuit = Circuit(publisher, policy, target_health, metrics, clock)
-    reader = Reader(source, ownership, held, lanes, spec.source.read, clock)
+    shared = spec.ordering.mode == "None"
+    reader = Reader(source, ownership, held, lanes, spec.source.read, clock, shared=shared)
     progress = Progress(metrics, clock)
     flow = Flow(spec.flow, clock)
     membership = Membership(outside.control, ownership, manifest.spec, beats, clock)

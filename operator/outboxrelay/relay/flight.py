@@ -145,6 +145,7 @@ class Flight:
 
     def _refused(self, batch: Batch, outcome: Refused) -> None:
         self._held.overtaken += outcome.overtaken
+        self._reader.retreat()
         self._poison.note(batch.rows, outcome.refusals)
         for fault in outcome.blocked:
             self._lanes.block(fault)

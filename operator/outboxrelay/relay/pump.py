@@ -207,7 +207,8 @@ class Pump:
         rows = self._held.free(rows)
         if len(self._lanes):
             rows = [row for row in rows if topic_of(row) not in self._lanes]
-        if len(rows) < len(batch.rows):
+        whole = len(rows) == len(batch.rows)
+        if not whole:
             # What a key or a topic keeps back need not be looked for again at once; suspects that go alone are next.
             batch.full = batch.full or (goes_on and len(rows) > 0)
             batch.rows, batch.ids, batch.size = rows, ids_of(rows), size_of(rows)
@@ -222,6 +223,10 @@ class Pump:
                 self._forget(batch)
                 raise
         self._flight.begin(batch)
+        if whole:
+            self._reader.advance()
+        else:
+            self._reader.retreat()
         return suspicious
 
     async def _see_to_poison(self) -> None:

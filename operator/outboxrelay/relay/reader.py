@@ -1,10 +1,12 @@
 """What the next read asks for: how many rows, from which floor, without which rows; and what its result teaches."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from outboxrelay.api.source import Read
 from outboxrelay.decisions.batching import BYTE_BUDGET, first_limit, next_limit
 from outboxrelay.decisions.floor import Floor, Holder, after_read, after_snapshot, lowered
+from outboxrelay.decisions.front import Front, first_front, next_front
 from outboxrelay.decisions.rows import ReadRequest, RowId
 from outboxrelay.relay.batch import Batch, ids_of, size_of
 from outboxrelay.relay.held import HeldKeys
@@ -14,16 +16,31 @@ from outboxrelay.relay.ports import Clock, RowSource
 
 SNAPSHOT_SECONDS = 1.0
 SWEEP_SECONDS = 10.0
+SWEEP_SHARE = 0.02
+"""Of the time at most: a read without a floor passes all dead rows, which may be many while someone holds a snapshot."""
+LOWEST_ID = -(2**63)
 PATIENCE_SECONDS = 20.0
 """A transaction that is open for so long is worth naming."""
 HOLDER_SECONDS = 5.0
 
 
 class Reader:
-    """Reads always from the floor and never behind the last id: a row that commits late must not be overtaken."""
+    """Reads from the floor, or from the front and in every gap below it: a row that commits late must not be overtaken.
+
+    The front is followed while this process has all shards to itself and all that was read was sent. ``shared``: rows
+    belong to whoever locks them first, so that a row that was not given may be pending all the same.
+    """
 
     def __init__(
-        self, source: RowSource, ownership: Ownership, held: HeldKeys, lanes: TopicLanes, read: Read, clock: Clock
+        self,
+        source: RowSource,
+        ownership: Ownership,
+        held: HeldKeys,
+        lanes: TopicLanes,
+        read: Read,
+        clock: Clock,
+        *,
+        shared: bool = False,
     ) -> None:
         self._source = source
         self._ownership = ownership
@@ -33,9 +50,15 @@ class Reader:
         self._most = read.batch_size
         self._clock = clock
         self._limit = first_limit(self._most)
+        self._shared = shared
         self._floor = Floor()
+        self._front: Front | None = None
+        self._next_front: Front | None = None
+        """The front if what the last read gave is sent."""
         self._shards: frozenset[int] = frozenset()
-        self._snapshot_at = self._sweep_at = self._asked_at = clock.monotonic()
+        self._snapshot_at = self._sweep_at = self._asked_at = self._oldest_since = clock.monotonic()
+        self._oldest = 0
+        """The oldest transaction when it was last looked."""
         self.best_effort = False
         """Whether ids do not tell the order of commits."""
         self.holder: Holder | None = None
@@ -53,14 +76,25 @@ class Reader:
         """Start from no floor and with a small batch."""
         self._floor = Floor()
         self._limit = first_limit(self._most)
+        self.retreat()
+
+    def advance(self) -> None:
+        """All that the last read gave is on its way."""
+        self._front = self._next_front
+
+    def retreat(self) -> None:
+        """Rows that were read stay in the table: look at everything from the floor on again."""
+        self._front = self._next_front = None
 
     def include(self, row_id: RowId) -> None:
         """A row that was held, and those behind it, take part again."""
+        self.retreat()
         if isinstance(row_id, int):
             self._floor = lowered(self._floor, row_id)
 
     def sweep(self) -> None:
         """Read without a floor next time: rows anywhere may take part again."""
+        self.retreat()
         self._sweep_at = 0.0
 
     async def read(self, in_flight: Sequence[RowId], most: int | None = None) -> Batch:
@@ -69,9 +103,9 @@ class Reader:
         if self._shards != self._ownership.owned:
             self._shards, self._floor = self._ownership.owned, Floor()
         await self._look_at_transactions(now)
+        if not self._follows_front:
+            self.retreat()
         sweep = now >= self._sweep_at
-        if sweep:
-            self._sweep_at = now + SWEEP_SECONDS * (0.9 + 0.2 * self._clock.chance())
         ticket = self._ownership.begin()
         asked = self._clock.monotonic()
         try:
@@ -81,17 +115,27 @@ class Reader:
         except BaseException:
             self._ownership.end(ticket)
             raise
+        if sweep:
+            wait = max(SWEEP_SECONDS, self.seconds / SWEEP_SHARE)
+            self._sweep_at = now + wait * (0.9 + 0.2 * self._clock.chance())
         size = size_of(rows)
         batch = Batch(rows, ids_of(rows), ticket, full=len(rows) >= limit or size >= BYTE_BUDGET, size=size)
         self._learn(batch, limit, in_flight, now)
         return batch
 
+    @property
+    def _follows_front(self) -> bool:
+        return self._ownership.owns_all and not (self._shared or len(self._held) or len(self._lanes))
+
     def _request(self, in_flight: Sequence[RowId], limit: int, sweep: bool) -> ReadRequest:
+        front = None if sweep else self._front
         return ReadRequest(
             limit=limit,
-            floor=None if sweep else self._floor.value,
+            floor=None if sweep else self._floor.value if front is None else front.highest + 1,
+            gaps=() if front is None else front.gaps,
             shards=None if self._ownership.owns_all else tuple(sorted(self._shards)),
-            in_flight=in_flight,
+            # What is on its way was read, so it is behind no front and in no gap.
+            in_flight=() if front is not None and front.exact else in_flight,
             held_keys=self._held.keys,
             held_rows=self._held.rows,
             blocked_topics=self._lanes.topics,
@@ -104,17 +148,31 @@ class Reader:
         lowest = min((min(ids) for ids in pending), default=None)
         highest = max((max(ids) for ids in pending), default=None)
         self._floor = after_read(self._floor, lowest, highest, begun)
+        self._next_front = None if self.best_effort else self._front_after(batch, in_flight)
+        if not batch.ids:
+            self.advance()
         if limit == self._limit:
             self._limit = next_limit(limit, len(batch.rows), batch.size, self._most)
+
+    def _front_after(self, batch: Batch, in_flight: Sequence[RowId]) -> Front | None:
+        if not self._follows_front:
+            return None
+        start = LOWEST_ID if self._floor.value is None else self._floor.value
+        ids = cast("list[int]", batch.ids)
+        front = None if self._front is None else next_front(self._front, ids, start)
+        # An id that came again was not given by a read from the front, so this one was complete.
+        return front or first_front([*cast("Sequence[int]", in_flight), *ids], start)
 
     async def _look_at_transactions(self, now: float) -> None:
         candidate = self._floor.candidate
         if candidate is not None and not candidate.clear and now - self._snapshot_at >= SNAPSHOT_SECONDS:
             self._snapshot_at = now
-            self._floor = after_snapshot(self._floor, await self._source.snapshot(), now)
-            candidate = self._floor.candidate
-        held_back = candidate is not None and not candidate.clear and now - candidate.seen_at >= PATIENCE_SECONDS
-        if not (held_back or self._settled):
+            snapshot = await self._source.snapshot()
+            if snapshot.xmin != self._oldest or snapshot.xmin == snapshot.xmax:
+                self._oldest, self._oldest_since = snapshot.xmin, now
+            self._floor = after_snapshot(self._floor, snapshot, now)
+        # Whoever does not write to this table still keeps the dead rows in it.
+        if not (now - self._oldest_since >= PATIENCE_SECONDS or self._settled):
             self.holder = None
         elif now - self._asked_at >= HOLDER_SECONDS:
             self._asked_at = now

@@ -2,9 +2,4 @@
 -- comes without summing up sizes.
 SELECT row_id, event_id, key, type, CASE WHEN {size} <= {light} THEN payload END, ms, {size}{tail_light}
 FROM (
-    SELECT {columns}
-    FROM {table} t
-    WHERE {from_floor} AND {pending}{filters}
-    ORDER BY {order}
-    LIMIT $2{lock}
-) AS found
+{found}) AS found
