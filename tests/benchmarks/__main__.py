@@ -131,7 +131,7 @@ def main() -> None:
     """Bring up what is needed, measure inside, and leave nothing behind that was not there before."""
     options = parser().parse_args()
     options.only = list(dict.fromkeys(options.only or MEASUREMENTS))
-    if os.environ.get("OUTBOXRELAY_CLUSTER"):
+    if os.environ.get("OUTBOXRELAY_INSIDE"):
         inside(options)
         return
     if "debezium" in options.only:

@@ -27,7 +27,7 @@ CLUSTER = [sys.executable, "-m", "tests.cluster"]
 def main() -> None:
     """Bring up what is needed, run inside, and leave nothing behind that was not there before."""
     options = parser().parse_args()
-    if os.environ.get("OUTBOXRELAY_CLUSTER"):
+    if os.environ.get("OUTBOXRELAY_INSIDE"):
         sys.exit(inside(options))
     was_up = netns.exists()
     try:

@@ -50,7 +50,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.cluster", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.cluster",
+        description=__doc__,
+        epilog="Several clusters can be up at once: OUTBOXRELAY_CLUSTER names the one that is meant (local).",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     bring = _command(commands, "up", "bring the cluster up, or what of it is not up", _up)
     bring.add_argument("--services-only", action="store_true", help="PostgreSQL and Kafka without Kubernetes")
@@ -83,12 +87,12 @@ def _command(
 
 
 def _up(options: argparse.Namespace) -> None:
-    with lock.held():
+    with lock.held(paths.LOCK, "another `up` or `down`"):
         up.up(services_only=options.services_only)
 
 
 def _down(_: argparse.Namespace) -> None:
-    with lock.held():
+    with lock.held(paths.LOCK, "another `up` or `down`"):
         teardown.down()
 
 

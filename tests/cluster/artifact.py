@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import paths, processes
+from . import lock, paths, processes
 from .failures import ClusterError
 from .progress import step, wait_until
 
@@ -30,6 +30,13 @@ def ensure(target: Path, title: str, about: str, make: Callable[[Path], None]) -
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    with lock.held(target.with_name(f".lock-{target.name}"), f"{title}, for another cluster,"):
+        if not target.is_dir():
+            _make(target, title, about, make)
+    return target
+
+
+def _make(target: Path, title: str, about: str, make: Callable[[Path], None]) -> None:
     for stale in target.parent.glob(f".{target.name}.*"):
         shutil.rmtree(stale, ignore_errors=True)
     half = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -37,7 +44,6 @@ def ensure(target: Path, title: str, about: str, make: Callable[[Path], None]) -
     with step(title, about):
         make(half)
         os.replace(half, target)
-    return target
 
 
 def build(name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:

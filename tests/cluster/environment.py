@@ -20,7 +20,9 @@ def variables() -> dict[str, str]:
     return {
         "KUBECONFIG": str(paths.ADMIN_KUBECONFIG),
         "PATH": ":".join([*programs, *searched]),
-        "OUTBOXRELAY_CLUSTER": "local",
+        "OUTBOXRELAY_CLUSTER": paths.CLUSTER,
+        # Tells a program that it need not go inside, and may stop servers.
+        "OUTBOXRELAY_INSIDE": "1",
         # A test that starts Kafka again must find the jars, whatever HOME it gave itself.
         "OUTBOXRELAY_CACHE": str(paths.cache()),
         "OUTBOXRELAY_POSTGRES_URI": postgres.uri(),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from . import paths
+from . import machine, paths
 
 _SETTINGS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
-_SAVED = paths.STATE / "kernel.json"
+_SAVED = paths.MACHINE / "kernel.json"
 
 
 def remember() -> None:
-    """Keep the values from before the cluster; a second `up` must not take its own for them."""
-    if not _SAVED.exists():
-        values = {name: _file(name).read_text().strip() for name in _SETTINGS}
-        paths.write(_SAVED, json.dumps(values))
+    """Keep the values from before the first cluster; a later `up` must not take those of the kubelet for them."""
+    with machine.alone():
+        if not _SAVED.exists():
+            values = {name: _file(name).read_text().strip() for name in _SETTINGS}
+            paths.write(_SAVED, json.dumps(values))
 
 
 def restore() -> None:

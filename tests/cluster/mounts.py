@@ -10,13 +10,13 @@ import contextlib
 import json
 from pathlib import Path
 
-from . import netns, paths, processes
+from . import machine, netns, paths, processes
 from .failures import ClusterError
 from .progress import wait_until
 
 HOLDER = "node-mounts"
 _COVERED = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd")
-_CREATED = paths.STATE / "created-folders.json"
+_CREATED = paths.MACHINE / "created-folders.json"
 
 _COVER = """
 for folder in "$@"; do mount --bind "$0$folder" "$folder" || exit 125; done
@@ -30,7 +30,8 @@ def hold() -> int:
     pid = processes.pid_of(HOLDER)
     if pid is not None:
         return pid
-    _create_folders()
+    with machine.alone():
+        _create_folders()
     private = paths.DATA / "covered"
     for folder in _COVERED:
         (private / folder[1:]).mkdir(parents=True, exist_ok=True)

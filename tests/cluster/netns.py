@@ -11,9 +11,10 @@ import os
 import socket
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import paths, processes
+from . import machine, paths, processes
 from .failures import ClusterError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _DEVICE = "node0"
 # `ip` makes its folder a mount the first time; it is ours to undo unless others use it by then.
-_MADE_FOLDER = paths.STATE / "made-netns-folder"
+_MADE_FOLDER = paths.MACHINE / "made-netns-folder"
 _CLONE_NEWNET = 0x40000000
 
 # A private mount namespace gives each program the cluster's own name service. Propagation is "slave":
@@ -42,10 +43,11 @@ def exists() -> bool:
 def create() -> None:
     """Make the namespace with its devices, addresses and routes."""
     if not exists():
-        paths.NETNS.unlink(missing_ok=True)
-        if not os.path.ismount(paths.NETNS.parent):
-            _MADE_FOLDER.touch()
-        _ip("netns", "add", paths.NAMESPACE)
+        with machine.alone():
+            paths.NETNS.unlink(missing_ok=True)
+            if not _is_mounted(paths.NETNS.parent):
+                _MADE_FOLDER.touch()
+            _ip("netns", "add", paths.NAMESPACE)
     inside = ("-n", paths.NAMESPACE)
     _ip(*inside, "link", "set", "lo", "up")
     if not _has_device():
@@ -64,10 +66,10 @@ def delete() -> None:
     if exists():
         _ip("netns", "delete", paths.NAMESPACE)
     paths.NETNS.unlink(missing_ok=True)
-    _remove_folder()
 
 
-def _remove_folder() -> None:
+def remove_folder() -> None:
+    """Remove the folder of named networks, where it was made for a cluster and nothing else is in it."""
     folder = paths.NETNS.parent
     if not _MADE_FOLDER.exists() or not folder.exists() or any(folder.iterdir()):
         return
@@ -90,8 +92,9 @@ def beside(pid: int, arguments: Sequence[str]) -> list[str]:
 
 
 def is_inside() -> bool:
-    """Whether this very process is in the namespace."""
-    return exists() and paths.NETNS.stat().st_ino == os.stat("/proc/self/ns/net").st_ino
+    """Whether this very process is in the namespace of a cluster, this one or another."""
+    own = os.stat("/proc/self/ns/net")
+    return any(os.path.samestat(own, file.stat()) for file in paths.NETNS.parent.glob("outboxrelay*"))
 
 
 def members() -> list[int]:
@@ -136,6 +139,11 @@ def answers(address: str, port: int) -> bool:
 
 def _enter_network() -> list[str]:
     return ["nsenter", f"--net={paths.NETNS}", "--"]
+
+
+def _is_mounted(folder: Path) -> bool:
+    """Also for a folder that is mounted on itself, which os.path.ismount does not see."""
+    return any(line.split()[4] == str(folder) for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 def _network_of(pid: int) -> int | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import postgres
+from . import lock, paths, postgres
 from .failures import ClusterError
 from .progress import say, step
 
@@ -68,6 +68,12 @@ def missing(uses: Iterable[str]) -> dict[str, str]:
 def ensure(uses: Iterable[str]) -> None:
     """Install what is missing, or say in one message what it is."""
     restore_policy()
+    if missing(uses):
+        with _alone():
+            _install(uses)
+
+
+def _install(uses: Iterable[str]) -> None:
     absent = missing(uses)
     if not absent:
         return
@@ -90,11 +96,26 @@ def find(program: str) -> str | None:
 
 def restore_policy() -> None:
     """Put back the machine's own policy on starting services (also after an installation that was killed)."""
+    if _POLICY_BEFORE.exists() or _NO_MAIN_CLUSTER.exists() or _is_ours():
+        with _alone():
+            _restore()
+
+
+def _restore() -> None:
     if _POLICY_BEFORE.exists():
         _POLICY_BEFORE.replace(_POLICY)
-    elif _POLICY.exists() and _POLICY_MARK in _POLICY.read_text(errors="replace"):
+    elif _is_ours():
         _POLICY.unlink()
     _NO_MAIN_CLUSTER.unlink(missing_ok=True)
+
+
+def _is_ours() -> bool:
+    """Whether services are kept from starting, by an installation that is at work or was killed."""
+    return _POLICY.exists() and _POLICY_MARK in _POLICY.read_text(errors="replace")
+
+
+def _alone() -> contextlib.AbstractContextManager[None]:
+    return lock.held(paths.PACKAGES_LOCK, "an installation of packages")
 
 
 @contextlib.contextmanager
@@ -110,7 +131,7 @@ def _no_service_starts() -> Iterator[None]:
     try:
         yield
     finally:
-        restore_policy()
+        _restore()
 
 
 def _apt(*arguments: str) -> None:

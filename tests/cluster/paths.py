@@ -3,10 +3,47 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
-NAMESPACE = "outboxrelay"
+from .failures import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT = "local"
+# The longest path of a socket in it stays below the 107 characters that a socket may have.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
+
+
+def cluster_name(environment: Mapping[str, str]) -> str:
+    """Which of the machine's clusters is meant: OUTBOXRELAY_CLUSTER, or the one without a name of its own.
+
+    Raises ClusterError where it cannot be a name.
+    """
+    name = environment.get("OUTBOXRELAY_CLUSTER") or DEFAULT
+    if not _NAME.fullmatch(name):
+        raise ClusterError(
+            f"OUTBOXRELAY_CLUSTER is {name!r}; use up to 30 lower-case letters, digits and dashes, no dash at the ends"
+        )
+    return name
+
+
+def named(base: str, cluster: str) -> str:
+    """The name of a thing that each cluster has for itself."""
+    return base if cluster == DEFAULT else f"{base}-{cluster}"
+
+
+try:
+    CLUSTER = cluster_name(os.environ)
+except ClusterError as error:
+    # Every command needs it before it has begun.
+    sys.exit(f"error: {error}")
+
+NAMESPACE = named("outboxrelay", CLUSTER)
 NETNS = Path("/run/netns") / NAMESPACE
 
 # 198.18.0.0/15 is set aside for benchmarks (RFC 2544): it can hide no real network.
@@ -22,13 +59,13 @@ POD_NETWORK = "198.18.128.0"
 POSTGRES_NAME = "postgres.rig.test"
 KAFKA_NAME = "kafka.rig.test"
 NODE_NAME = "outboxrelay-node"
-CONTEXT = "outboxrelay-local"
+CONTEXT = f"outboxrelay-{CLUSTER}"
 
 SOURCES = Path(__file__).parent / "sources"
 TEMPLATES = Path(__file__).parent / "templates"
 
-LOCK = Path("/run/outboxrelay-cluster.lock")
-STATE = Path("/run/outboxrelay-cluster")
+STATE = Path("/run", named("outboxrelay-cluster", CLUSTER))
+LOCK = Path(f"{STATE}.lock")
 PROCESSES = STATE / "processes"
 LOGS = STATE / "logs"
 PKI = STATE / "pki"
@@ -40,8 +77,13 @@ RESOLV_CONF = CONFIG / "resolv.conf"
 NSSWITCH_CONF = CONFIG / "nsswitch.conf"
 CONTAINERD_SOCKET = STATE / "containerd.sock"
 
-DATA = Path("/var/lib/outboxrelay-cluster")
-CGROUP = "outboxrelay"
+DATA = Path("/var/lib", STATE.name)
+CGROUP = NAMESPACE
+
+# What all clusters of the machine share.
+MACHINE = Path("/run/outboxrelay-machine")
+MACHINE_LOCK = Path("/run/outboxrelay-machine.lock")
+PACKAGES_LOCK = Path("/run/outboxrelay-packages.lock")
 
 
 def cache() -> Path:

@@ -21,7 +21,7 @@ from .progress import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-# Children inherit it, so that even an orphan of a killed program tells whose it is.
+# Children inherit it with the name of the cluster, so that even an orphan of a killed program tells whose it is.
 MARK = "OUTBOXRELAY_CLUSTER_MEMBER"
 _BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -49,7 +49,7 @@ def start(
     pid = os.posix_spawn(
         program,
         list(command),
-        {**_BASE_ENVIRONMENT, **(environment or {}), MARK: "1"},
+        {**_BASE_ENVIRONMENT, **(environment or {}), MARK: paths.CLUSTER},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
@@ -186,7 +186,8 @@ def descendants(roots: Iterable[int]) -> list[int]:
 
 def marked() -> list[int]:
     """All processes that were started by the cluster, or by what it started."""
-    return [pid for pid in every_pid() if f"{MARK}=1".encode() in _environment(pid)]
+    mark = f"{MARK}={paths.CLUSTER}".encode()
+    return [pid for pid in every_pid() if mark in _environment(pid)]
 
 
 def _environment(pid: int) -> list[bytes]:

@@ -13,7 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import cgroups, kernel, mounts, netns, packages, paths, processes
+from . import cgroups, kernel, machine, mounts, netns, packages, paths, processes
 from .failures import ClusterError
 from .progress import say, step
 
@@ -21,13 +21,14 @@ from .progress import say, step
 def down() -> None:
     """Remove the cluster."""
     if netns.is_inside():
-        raise ClusterError("`down` must run outside of the namespace: it ends everything inside")
+        raise ClusterError("`down` must run outside of every cluster: it ends everything inside")
     with step("taking everything down"):
         left = _clean()
     if left:
         raise ClusterError(f"these could not be removed: {', '.join(left)}. Run `down` again.")
-    paths.LOCK.unlink(missing_ok=True)
-    say(f"nothing is left; the cache stays in {paths.cache()}")
+    beside = machine.others()
+    untouched = f"; still up: {', '.join(beside)}" if beside else ""
+    say(f"nothing of it is left; the cache stays in {paths.cache()}{untouched}")
 
 
 def forget_earlier_boot() -> None:
@@ -46,9 +47,8 @@ def _clean() -> list[str]:
     left = _unmount()
     netns.delete()
     left += [str(group) for group in cgroups.remove()]
-    kernel.restore()
     packages.restore_policy()
-    left += mounts.remove_private()
+    left += machine.leave(_put_back)
     for folder in (paths.DATA, paths.STATE):
         if mounts.below(folder):
             continue  # deleting would reach into what is mounted
@@ -56,6 +56,13 @@ def _clean() -> list[str]:
         if folder.exists():
             left.append(str(folder))
     return left
+
+
+def _put_back() -> list[str]:
+    """What the last cluster owes the machine; folders that could not be removed are returned."""
+    netns.remove_folder()
+    kernel.restore()
+    return mounts.remove_private()
 
 
 def _end_processes(seconds: float = 30) -> None:

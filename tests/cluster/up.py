@@ -15,6 +15,7 @@ from . import (
     kafka_build,
     kubernetes_build,
     limits,
+    machine,
     netns,
     node,
     packages,
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 def up(*, services_only: bool) -> None:
     """Bring up the cluster, or what of it is not up."""
     if netns.is_inside():
-        raise ClusterError("`up` must run outside of the namespace; inside, the cluster is up already")
+        raise ClusterError("`up` must run outside of every cluster; inside, that one is up already")
     limits.check(services_only=services_only)
     teardown.forget_earlier_boot()
+    machine.join()
     paths.prepare()
     paths.write(paths.STATE / "boot", processes.boot())
     packages.ensure(_uses(services_only))
@@ -48,7 +50,7 @@ def up(*, services_only: bool) -> None:
         tasks.append(_Kubernetes().up)
     _together(tasks)
     summary()
-    say("the cluster is up; run something in it: python3 -m tests.cluster run -- COMMAND …")
+    say(f"the cluster {paths.CLUSTER} is up; run something in it: python3 -m tests.cluster run -- COMMAND …")
 
 
 def _uses(services_only: bool) -> list[str]:

@@ -58,7 +58,7 @@ def play_locally() -> int:
 
 def main() -> None:
     """Choose where to play."""
-    if os.environ.get("OUTBOXRELAY_CLUSTER"):
+    if os.environ.get("OUTBOXRELAY_INSIDE"):
         sys.exit(play_inside())
     context = os.environ.get("OUTBOXRELAY_CONTEXT")
     sys.exit(play_on_context(context) if context else play_locally())

@@ -34,7 +34,7 @@ class Stage:
         self.servers = os.environ["OUTBOXRELAY_KAFKA_SERVERS"]
         self.image = os.environ["OUTBOXRELAY_IMAGE"]
         self.context = os.environ.get("OUTBOXRELAY_CONTEXT")
-        self.is_local = os.environ.get("OUTBOXRELAY_CLUSTER") == "local" and not self.context
+        self.is_local = os.environ.get("OUTBOXRELAY_INSIDE") is not None and not self.context
         """Whether the broker and the pods' processes are on this machine, within reach of a fault."""
         suffix = uuid.uuid4().hex[:6]
         self.database = self.role = f"shop_{suffix}"

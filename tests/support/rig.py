@@ -26,7 +26,7 @@ class Rig:
             kafka=environment["OUTBOXRELAY_KAFKA_SERVERS"],
             context=context,
             image=environment.get("OUTBOXRELAY_IMAGE"),
-            is_local=environment.get("OUTBOXRELAY_CLUSTER") == "local" and context is None,
+            is_local=environment.get("OUTBOXRELAY_INSIDE") is not None and context is None,
         )
 
     def database(self, name: str, *, user: str | None = None, password: str | None = None) -> str:
