@@ -25,8 +25,8 @@ Insert = Callable[[list[Row]], Awaitable[None]]
 class Table:
     """One implementation and a way to fill it."""
 
-    def __init__(self, source: Any, settler: Any, insert: Insert) -> None:
-        self.source, self.settler, self.insert = source, settler, insert
+    def __init__(self, source: Any, settler: Any, insert: Insert, uri: str = "") -> None:
+        self.source, self.settler, self.insert, self.uri = source, settler, insert, uri
 
     async def ids(self, **fields: Any) -> list[int]:
         """Ids of one read."""
@@ -60,7 +60,7 @@ async def real(mark: bool) -> AsyncIterator[Table]:
             [(*row[:5], None if len(row) == 7 else row[7], row[5]) for row in rows],
         )
 
-    yield Table(source, settler, insert)
+    yield Table(source, settler, insert, uri)
     await source.close()
     await settler.close()
     await database.close()
@@ -177,3 +177,21 @@ async def test_large_rows_in_gaps_come_whole_and_in_their_place(table: Table) ->
     second = ReadRequest(limit=9, floor=7, gaps=[(4, 4)], shards=None, in_flight=[], held_keys=[], held_rows=[])
     found = [(item[0], len(item[4] or "")) for item in await table.source.read(second)]
     assert found == [(4, 5), (7, 6000), (8, 6000), (9, 5)]
+
+
+async def test_a_snapshot_names_who_writes_to_the_table_its_partitions_and_children_and_nobody_else() -> None:
+    async for found in real(mark=False):
+        database, other = [await asyncpg.connect(found.uri) for _ in range(2)]
+        await database.execute("CREATE TABLE part () INHERITS (outbox); CREATE TABLE elsewhere (a int)")
+        assert (await found.source.snapshot()).writers == frozenset()
+        await other.execute("BEGIN; INSERT INTO elsewhere VALUES (1)")
+        assert (await found.source.snapshot()).writers == frozenset()
+        for name in ("outbox", "part"):
+            await database.execute(f"BEGIN; INSERT INTO {name} (id) VALUES (1)")
+            before = await found.source.snapshot()
+            assert len(before.writers) == 1
+            await other.execute("ROLLBACK; BEGIN; SELECT 1 FROM outbox")
+            await database.execute("ROLLBACK")
+            assert (await found.source.snapshot()).writers.isdisjoint(before.writers)
+        await database.close()
+        await other.close()
