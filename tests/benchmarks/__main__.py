@@ -58,7 +58,7 @@ MEASUREMENTS = {
     "doorbell-100": Measurement("½", lambda folder, of: latency.measure(folder, 100, of.seconds, doorbell=True)),
     "doorbell-1000": Measurement("½", lambda folder, of: latency.measure(folder, 1000, of.seconds, doorbell=True)),
     "writers": Measurement("4", lambda folder, of: writers.measure(folder, of.seconds / 2, of.pairs)),
-    "held-snapshot": Measurement("1½", lambda folder, of: held_snapshot.measure(folder, of.rows, of.pairs)),
+    "held-snapshot": Measurement("5", lambda folder, of: held_snapshot.measure(folder, of.seconds, of.pairs)),
     "scaling": Measurement("2", lambda folder, of: scaling.measure(folder, of.seconds / 2, of.largest)),
     "large-rows": Measurement("½", lambda folder, _: large_rows.measure(folder)),
     "poison": Measurement("4", lambda folder, of: poison.measure(folder, of.pairs)),

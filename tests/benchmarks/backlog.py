@@ -18,6 +18,12 @@ CREATE = DDL.replace("outbox_floor", TABLE)
 _FILL = FILL.replace("outbox_floor", TABLE)
 _FILL_PART = _FILL.replace("generate_series(1, $1::int)", "generate_series($1::int, $2::int)")
 PART = 1000
+INSERT = f"""
+INSERT INTO {TABLE} (aggregate_type, aggregate_id, event_type, payload)
+SELECT 'order', 'o-' || (i % 10000), 'OrderPlaced', jsonb_build_object('order_id', i)
+FROM generate_series(1, $1::int) i
+"""
+"""As many rows as it is told, in one statement."""
 
 
 @asynccontextmanager

@@ -1,14 +1,16 @@
-"""What a drain loses while a session elsewhere holds an old snapshot, so that no dead row can be removed.
+"""What a running relay loses while a session elsewhere holds an old snapshot, so that no dead row can be removed.
 
-Three drains in turns over a table with as many dead rows in front of the backlog as the backlog has rows: nobody holds
-anything and vacuum was there; a session holds a snapshot (a long report: REPEATABLE READ, read only); a session holds a
-transaction that has written (a forgotten one), which also keeps the relay from being sure that no lower id follows.
+In turns, over a table with as many dead rows in front of the backlog as the backlog has rows, and ever more while it
+runs: nobody holds anything; a session holds a snapshot (a long report: REPEATABLE READ, read only); a session holds a
+transaction that has written elsewhere (a forgotten one); a session holds one that has written to the outbox table
+itself, so that a lower id may still appear. A feeder inserts what the relay takes. The watch starts some seconds after
+the relay, which learns first from where on to read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +18,30 @@ import asyncpg
 
 from tests.benchmarks import backlog, servers
 from tests.benchmarks.arrivals import Arrivals
+from tests.benchmarks.feeder import Feeder
 from tests.support.relay_process import RelayProcess, manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+BACKLOG_ROWS = 100_000
+WARM_UP_SECONDS = 8.0
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 HOLDERS = {
     "nobody": [],
     "snapshot": [BEGIN, "SELECT count(*) FROM pg_class"],
     "transaction": [BEGIN, "SELECT pg_current_xact_id()"],
+    "insert": [BEGIN, backlog.INSERT.replace("$1::int", "1")],
 }
 
 
-async def measure(folder: Path, rows: int, pairs: int) -> dict[str, float]:
-    """Percent of throughput lost, by the medians of ``pairs`` turns."""
+async def measure(folder: Path, seconds: float, pairs: int) -> dict[str, float]:
+    """Percent of throughput lost, by the medians of ``pairs`` turns of ``seconds`` each."""
     rates: dict[str, list[float]] = {name: [] for name in HOLDERS}
     for number in range(pairs):
         for name in HOLDERS:
-            rates[name].append(await drain(folder, rows, name, number))
+            rates[name].append(await running(folder, name, seconds, number))
         told = ", ".join(f"{name} holds: {found[-1]:,.0f}/s" for name, found in rates.items())
         print(f"  turn {number + 1}: {told}", flush=True)
     free = statistics.median(rates["nobody"])
@@ -46,17 +52,20 @@ async def measure(folder: Path, rows: int, pairs: int) -> dict[str, float]:
     }
 
 
-async def drain(folder: Path, rows: int, holder: str, number: int) -> float:
-    """Events per second from the first message to the last."""
+async def running(folder: Path, holder: str, seconds: float, number: int) -> float:
+    """Events per second over ``seconds``."""
     topic = servers.create_topic()
     async with backlog.empty_table() as (uri, session), _held(uri, HOLDERS[holder]):
-        await backlog.fill(session, rows)
+        await session.execute("SET synchronous_commit = off")
+        await session.execute(backlog.INSERT, BACKLOG_ROWS)
         await session.execute(f"DELETE FROM {backlog.TABLE}")
-        await backlog.fill(session, rows)
-        arrivals, began = Arrivals(topic), time.perf_counter()
+        await session.execute(backlog.INSERT, BACKLOG_ROWS)
+        await backlog.settle_down(session)
         config = manifest(table=backlog.TABLE, topic=topic, servers=servers.KAFKA)
-        with RelayProcess(folder, config, uri, f"held-{holder}-{number}"):
-            rate = arrivals.watch(rows, began).steady
+        arrivals = Arrivals(topic)
+        with RelayProcess(folder, config, uri, f"held-{holder}-{number}") as relay:
+            await asyncio.to_thread(relay.wait_ready)
+            rate = await Feeder(session, arrivals).rate(WARM_UP_SECONDS, seconds)
     servers.delete_topic(topic)
     return rate
 

@@ -8,11 +8,11 @@ window in between. The smallest size is measured first and last: the difference 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks import backlog, servers
 from tests.benchmarks.arrivals import Arrivals
+from tests.benchmarks.feeder import Feeder
 from tests.support.relay_process import RelayProcess, manifest
 
 if TYPE_CHECKING:
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000, "5m": 5_000_000}
 BATCH_ROWS = 1000
 """Far less than the smallest backlog, so that every read finds a full batch at every size."""
-FEED_ROWS = 1000
 WARM_UP_SECONDS = 3.0
-INSERT = f"""
-INSERT INTO {backlog.TABLE} (aggregate_type, aggregate_id, event_type, payload)
-SELECT 'order', 'o-' || (i % 10000), 'OrderPlaced', jsonb_build_object('order_id', i)
-FROM generate_series(1, $1::int) i
-"""
 
 
 async def measure(folder: Path, seconds: float, largest: int) -> dict[str, float]:
@@ -49,7 +43,7 @@ async def standing(folder: Path, uri: str, session: Any, size: int, seconds: flo
     topic = servers.create_topic()
     await session.execute(f"TRUNCATE {backlog.TABLE}")
     await session.execute("SET synchronous_commit = off")
-    await session.execute(INSERT, size)
+    await session.execute(backlog.INSERT, size)
     await backlog.settle_down(session)
     config = manifest(
         table=backlog.TABLE, topic=topic, servers=servers.KAFKA, source={"read": {"batchSize": BATCH_ROWS}}
@@ -57,29 +51,6 @@ async def standing(folder: Path, uri: str, session: Any, size: int, seconds: flo
     arrivals = Arrivals(topic)
     with RelayProcess(folder, config, uri, f"scaling-{turn}") as relay:
         await asyncio.to_thread(relay.wait_ready)
-        feeder = Feeder(session, arrivals)
-        await feeder.feed(WARM_UP_SECONDS)
-        before, began = arrivals.count(), time.perf_counter()
-        await feeder.feed(seconds)
-        rate = (arrivals.count() - before) / (time.perf_counter() - began)
+        rate = await Feeder(session, arrivals).rate(WARM_UP_SECONDS, seconds)
     servers.delete_topic(topic)
     return rate
-
-
-class Feeder:
-    """Inserts as many rows as have arrived."""
-
-    def __init__(self, session: Any, arrivals: Arrivals) -> None:
-        self._session = session
-        self._arrivals = arrivals
-        self._fed = 0
-
-    async def feed(self, seconds: float) -> None:
-        """For so long."""
-        deadline = time.perf_counter() + seconds
-        while time.perf_counter() < deadline:
-            lacking = self._arrivals.count() - self._fed
-            for _ in range(lacking // FEED_ROWS):
-                await self._session.execute(INSERT, FEED_ROWS)
-                self._fed += FEED_ROWS
-            await asyncio.sleep(0.005)

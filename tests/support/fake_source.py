@@ -37,6 +37,8 @@ class FakeSource:
         self.rows: dict[RowId, Row] = {}
         self.open_transactions: dict[RowId, int] = {}
         """Row id drawn by a transaction that has not ended → its xid."""
+        self.open_elsewhere: int | None = None
+        """The xid of an open transaction that wrote to another table."""
         self.next_xid = 100
         self.fault: SourceFault | None = None
         self.settle_fault: SourceFault | None = None
@@ -107,8 +109,9 @@ class FakeSource:
     async def snapshot(self) -> Snapshot:
         """As RowSource says."""
         await self.open()
-        writers = frozenset(str(xid) for xid in self.open_transactions.values())
-        return Snapshot(min(self.open_transactions.values(), default=self.next_xid), self.next_xid, writers)
+        writers = set(self.open_transactions.values())
+        every = writers | ({self.open_elsewhere} if self.open_elsewhere else set())
+        return Snapshot(min(every, default=self.next_xid), self.next_xid, frozenset(map(str, writers)))
 
     async def settle(self, ids: Sequence[RowId]) -> None:
         """As RowSettler says."""

@@ -189,9 +189,24 @@ async def test_a_suspect_that_comes_up_goes_alone_and_is_written_down() -> None:
     relay.store.attempts[7] = Attempts(7, "k", 1, 0)
     relay.source.insert(*(row(number, f"k{number % 7}") for number in range(1, 30)))
     async with relay.running():
-        await relay.until(lambda: not relay.source.rows)
+        # Those beside it are read again at once, not by a sweep.
+        await relay.until(lambda: not relay.source.rows, seconds=5)
         assert [7] in relay.publisher.batches
         await relay.until(lambda: not relay.store.attempts)  # type: ignore[union-attr]
+
+
+async def test_what_goes_without_a_suspect_of_the_same_read_goes_once() -> None:
+    relay = FakeRelay(batch=100)
+    assert relay.store is not None
+    relay.store.attempts[327] = Attempts(327, "k", 1, 0)
+    async with relay.running():
+        relay.source.insert(*(row(number, f"k{number % 7}") for number in range(1, 310)))
+        await relay.until(lambda: not relay.source.rows)
+        relay.source.insert(*(row(number, f"k{number % 7}") for number in range(310, 340)))
+        await relay.until(lambda: not relay.source.rows, seconds=5)
+        assert [327] in relay.publisher.batches
+        sent = [row_id for batch in relay.publisher.batches for row_id in batch]
+        assert sorted(sent) == list(range(1, 340))
 
 
 async def test_a_sequence_that_begins_again_is_followed() -> None:

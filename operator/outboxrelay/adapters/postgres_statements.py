@@ -51,8 +51,9 @@ class Statements:
         self._topic = topic_expression(reading.template)
         pending = f"t.{quoted(layout.delivered_at)} IS NULL" if table.after_delivery == "Mark" else "true"
         event_id = quoted(layout.event_id) if layout.event_id else quoted(layout.id)
+        name = f"{quoted(table.schema_)}.{quoted(table.name)}"
         self._fields = {
-            "table": f"{quoted(table.schema_)}.{quoted(table.name)}",
+            "table": name,
             "id": quoted(layout.id),
             "ids": self._ids,
             "delivered_at": quoted(layout.delivered_at),
@@ -80,7 +81,7 @@ class Statements:
         """Takes the lowest and the highest id and those between them that are to stay; None: only lists are taken."""
         self.read_rows = sql("read_rows").format(**self._fields)
         self.still_pending = sql("still_pending").format(**self._fields)
-        self.snapshot = sql("snapshot").format(table=literal(self._fields["table"]))
+        self.snapshot = sql("snapshot").format(table=literal(name))
 
     @property
     def numeric_ids(self) -> bool:

@@ -1,9 +1,9 @@
 """The front: the highest id that was read, and the gaps below it, ranges in which ids were not all read.
 
 Where one process reads all shards and nothing that it read stays in the table, a read need not pass again what was
-delivered: it takes what is behind the front, and what appeared in a gap, in one snapshot, lowest ids first. So a row that
-commits late is found as soon as by a read from the floor, but dead rows are passed only in gaps, which are few: ids
-that other transactions have drawn and not committed yet, and those of transactions that were rolled back.
+delivered: it takes what is behind the front, and what appeared in a gap, in one snapshot, lowest ids first. So a row
+that commits late is found as soon as by a read from the floor, but dead rows are passed only in gaps, which are few:
+ids that other transactions have drawn and not committed yet, and those of transactions that were rolled back.
 """
 
 from bisect import bisect_left, bisect_right

@@ -17,7 +17,7 @@ from outboxrelay.relay.ports import Clock, RowSource
 SNAPSHOT_SECONDS = 1.0
 SWEEP_SECONDS = 10.0
 SWEEP_SHARE = 0.02
-"""Of the time at most: a read without a floor passes all dead rows, which may be many while someone holds a snapshot."""
+"""Of the time at most: a read without a floor passes all dead rows, many where somebody holds a snapshot."""
 LOWEST_ID = -(2**63)
 PATIENCE_SECONDS = 20.0
 """A transaction that is open for so long is worth naming."""
