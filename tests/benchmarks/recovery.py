@@ -40,9 +40,14 @@ def normal_after(samples: Sequence[Sample]) -> float | None:
 
 
 def ramp_percent(samples: Sequence[Sample]) -> float:
-    """Rows that were delivered while the rate ramped, in percent of what the ramp allowed; 0 without a ramp."""
+    """Rows that were delivered while the rate ramped and rows were late, in percent of what the ramp allowed.
+
+    Without late rows less is delivered because there is no more to deliver. 0 without a ramp.
+    """
     delivered = allowed = 0.0
     for one, other in pairwise(samples):
+        if min(one.lag, other.lag) < NORMAL_SECONDS:
+            continue
         if one.state == other.state == "Ramping" and one.allowed is not None and other.allowed is not None:
             delivered += other.rows - one.rows
             allowed += (other.at - one.at) * (one.allowed + other.allowed) / 2

@@ -24,8 +24,11 @@ def test_a_relay_that_was_never_late_is_normal_from_the_first_sample() -> None:
 
 
 def test_deliveries_of_a_ramp_are_held_against_the_area_under_it() -> None:
-    ramp = [sample(n, rows, state="Ramping", allowed=100.0 + 100 * n) for n, rows in enumerate([0, 150, 400, 750])]
+    delivered = [0, 150, 400, 750]
+    ramp = [sample(n, rows, state="Ramping", allowed=100.0 + 100 * n, lag=9.0) for n, rows in enumerate(delivered)]
     assert ramp_percent([*ramp, sample(4, 90_000)]) == pytest.approx(100)
+    caught_up = [sample(n, 751, state="Ramping", allowed=900.0, lag=0.1) for n in (4, 5, 6)]
+    assert ramp_percent([*ramp, *caught_up]) == pytest.approx(100), "there is no more to deliver"
     twice = [one._replace(rows=2 * one.rows) for one in ramp]
     assert ramp_percent(twice) == pytest.approx(200)
 
