@@ -17,8 +17,8 @@ demo: .venv/.complete ## A real cluster, a fault survived, and a verdict: lost 0
 	@$(PY) -m tests.demo
 
 .PHONY: test
-test: .venv/.complete ## Everything: checks, unit, integration on real servers, end to end on a real cluster
-	@$(PY) -m tests.suite
+test: .venv/.complete ## Everything: checks, unit, integration on real servers, end to end on a real cluster (LANES=1..4)
+	@$(PY) -m tests.suite $(if $(LANES),--lanes $(LANES))
 
 .PHONY: check
 check: .venv/.complete ## Lint, types, layers, unit tests: about two minutes

@@ -20,7 +20,7 @@ def check(*, services_only: bool) -> None:
     """Refuse to start where it could only fail."""
     scope = "services" if services_only else "all"
     lacking = []
-    memory = _memory_mb()
+    memory = memory_mb()
     if memory < _MEMORY_MB[scope]:
         lacking.append(f"{_MEMORY_MB[scope]} MB of memory (there are {memory})")
     existing = next(folder for folder in [paths.DATA, *paths.DATA.parents] if folder.exists())
@@ -35,7 +35,8 @@ def check(*, services_only: bool) -> None:
     _raise_open_files()
 
 
-def _memory_mb() -> int:
+def memory_mb() -> int:
+    """The free memory of the machine, or of the control group where that is less, in MB of 2^20 bytes."""
     fields = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     free = next(int(field[1]) >> 10 for field in fields if field[0] == "MemAvailable:")
     ceilings = [

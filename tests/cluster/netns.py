@@ -35,9 +35,9 @@ exec "$@"
 """
 
 
-def exists() -> bool:
-    """Whether the namespace is there (an empty file of that name is a half-made one)."""
-    return os.path.ismount(paths.NETNS)
+def exists(cluster: str = paths.CLUSTER) -> bool:
+    """Whether the namespace of a cluster is there (an empty file of that name is a half-made one)."""
+    return os.path.ismount(paths.netns(cluster))
 
 
 def create() -> None:

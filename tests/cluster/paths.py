@@ -37,6 +37,11 @@ def named(base: str, cluster: str) -> str:
     return base if cluster == DEFAULT else f"{base}-{cluster}"
 
 
+def netns(cluster: str) -> Path:
+    """Where the network namespace of a cluster is named."""
+    return Path("/run/netns", named("outboxrelay", cluster))
+
+
 try:
     CLUSTER = cluster_name(os.environ)
 except ClusterError as error:
@@ -44,7 +49,7 @@ except ClusterError as error:
     sys.exit(f"error: {error}")
 
 NAMESPACE = named("outboxrelay", CLUSTER)
-NETNS = Path("/run/netns") / NAMESPACE
+NETNS = netns(CLUSTER)
 
 # 198.18.0.0/15 is set aside for benchmarks (RFC 2544): it can hide no real network.
 NODE_IP = "198.18.0.1"

@@ -1,0 +1,77 @@
+"""Which test file runs on which cluster. A lane is a cluster with the files that run on it one after the other.
+
+The rule is fixed: what needs Kubernetes goes to the lanes that have it, the longest first, each to the lane with the
+least to do so far; then all other files in the same way to any lane. ``python -m tests.suite --show`` prints it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SECONDS: dict[str, float] = {}
+"""What the files take that take long, about; from ``--durations``. It only has to be right enough to share fairly."""
+SECONDS_OF_OTHERS: dict[str, float] = {"integration": 6, "e2e": 40}
+"""By folder, of a file that is not named above."""
+HEAD_START = 40
+"""Seconds that a lane with Kubernetes begins later than one without: its node starts, and the image is built."""
+
+MEGABYTES = {True: 2500, False: 1200}
+"""What a lane needs, with Kubernetes and without."""
+_SPARE_MEGABYTES = 1000
+_KINDS = (True, True, False, False)
+
+
+@dataclass(slots=True)
+class Lane:
+    """A cluster, and what runs on it."""
+
+    number: int
+    """From 1."""
+    has_kubernetes: bool
+    files: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def take(self, file: str) -> None:
+        """One more."""
+        self.files.append(file)
+        self.seconds += seconds_of(file)
+
+
+def how_many(megabytes: int) -> int:
+    """The number of lanes for this much free memory: one at least."""
+    count = len(_KINDS)
+    while count > 1 and sum(MEGABYTES[kind] for kind in _KINDS[:count]) + _SPARE_MEGABYTES > megabytes:
+        count -= 1
+    return count
+
+
+def divide(files: dict[str, bool], count: int) -> list[Lane]:
+    """The lanes with their files; ``files`` tells of each whether it needs Kubernetes. ``count``: 1 to 4.
+
+    Within a lane the end-to-end tests come last: they install the operator, which other tests must not meet.
+    """
+    lanes = [Lane(number + 1, kind, seconds=HEAD_START * kind) for number, kind in enumerate(_KINDS[:count])]
+    for file in sorted(files, key=lambda file: (not files[file], -seconds_of(file), file)):
+        able = [lane for lane in lanes if lane.has_kubernetes or not files[file]]
+        min(able, key=lambda lane: lane.seconds).take(file)
+    for lane in lanes:
+        lane.files.sort(key=lambda file: ("/e2e/" in file, file))
+    return [lane for lane in lanes if lane.files]
+
+
+def found(root: Path = Path()) -> dict[str, bool]:
+    """Every test file that needs servers, and whether it needs Kubernetes."""
+    files = [file for folder in SECONDS_OF_OTHERS for file in (root / "tests" / folder).glob("test_*.py")]
+    return {file.relative_to(root).as_posix(): needs_kubernetes(file) for file in sorted(files)}
+
+
+def needs_kubernetes(file: Path) -> bool:
+    """End-to-end tests do, and what is marked so."""
+    return file.parent.name == "e2e" or "pytest.mark.needs_cluster" in file.read_text()
+
+
+def seconds_of(file: str) -> float:
+    """What a file takes, about."""
+    folder, name = file.split("/")[-2:]
+    return SECONDS.get(name, SECONDS_OF_OTHERS[folder])
