@@ -23,9 +23,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.suite", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="lint, types, layers and unit tests only")
     parser.add_argument("--show", action="store_true", help="print what runs on which cluster, and run nothing")
-    parser.add_argument("--lanes", type=int, choices=(1, 2, 3, 4), help="clusters side by side (by the free memory)")
+    parser.add_argument("--lanes", type=int, choices=(1, 2, 3, 4), help="clusters side by side")
     options = parser.parse_args()
-    divided = lanes.divide(lanes.found(), options.lanes or lanes.how_many(limits.memory_mb()))
+    count = options.lanes or lanes.how_many(limits.memory_mb(), len(os.sched_getaffinity(0)))
+    divided = lanes.divide(lanes.found(), count)
     if options.show:
         print(shown(divided))
         return

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SECONDS: dict[str, float] = {}
 """What the files take that take long, about; from ``--durations``. It only has to be right enough to share fairly."""
@@ -19,7 +23,7 @@ HEAD_START = 40
 MEGABYTES = {True: 2500, False: 1200}
 """What a lane needs, with Kubernetes and without."""
 _SPARE_MEGABYTES = 1000
-_KINDS = (True, True, False, False)
+_KINDS = (True, True, False, True)
 
 
 @dataclass(slots=True)
@@ -32,29 +36,34 @@ class Lane:
     files: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def take(self, file: str) -> None:
+    def take(self, file: str, seconds: float) -> None:
         """One more."""
         self.files.append(file)
-        self.seconds += seconds_of(file)
+        self.seconds += seconds
 
 
-def how_many(megabytes: int) -> int:
-    """The number of lanes for this much free memory: one at least."""
-    count = len(_KINDS)
+def how_many(megabytes: int, cores: int) -> int:
+    """The number of lanes for this much free memory and so many processors: one at least.
+
+    What waits takes little of a processor, yet on a machine without any to spare tests with deadlines miss them.
+    """
+    count = min(len(_KINDS), cores + 1)
     while count > 1 and sum(MEGABYTES[kind] for kind in _KINDS[:count]) + _SPARE_MEGABYTES > megabytes:
         count -= 1
     return count
 
 
-def divide(files: dict[str, bool], count: int) -> list[Lane]:
+def divide(files: Mapping[str, bool], count: int, known: Mapping[str, float] = SECONDS) -> list[Lane]:
     """The lanes with their files; ``files`` tells of each whether it needs Kubernetes. ``count``: 1 to 4.
+
+    ``known``: seconds of the files that take long.
 
     Within a lane the end-to-end tests come last: they install the operator, which other tests must not meet.
     """
     lanes = [Lane(number + 1, kind, seconds=HEAD_START * kind) for number, kind in enumerate(_KINDS[:count])]
-    for file in sorted(files, key=lambda file: (not files[file], -seconds_of(file), file)):
+    for file in sorted(files, key=lambda file: (not files[file], -seconds_of(file, known), file)):
         able = [lane for lane in lanes if lane.has_kubernetes or not files[file]]
-        min(able, key=lambda lane: lane.seconds).take(file)
+        min(able, key=lambda lane: lane.seconds).take(file, seconds_of(file, known))
     for lane in lanes:
         lane.files.sort(key=lambda file: ("/e2e/" in file, file))
     return [lane for lane in lanes if lane.files]
@@ -71,7 +80,7 @@ def needs_kubernetes(file: Path) -> bool:
     return file.parent.name == "e2e" or "pytest.mark.needs_cluster" in file.read_text()
 
 
-def seconds_of(file: str) -> float:
+def seconds_of(file: str, known: Mapping[str, float] = SECONDS) -> float:
     """What a file takes, about."""
     folder, name = file.split("/")[-2:]
-    return SECONDS.get(name, SECONDS_OF_OTHERS[folder])
+    return known.get(name, SECONDS_OF_OTHERS[folder])

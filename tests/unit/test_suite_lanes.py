@@ -31,9 +31,9 @@ def test_what_is_known_to_be_long_is_there() -> None:
 
 
 def test_long_files_are_spread_and_short_ones_fill_up() -> None:
-    long = ["test_relay_routing.py", "test_chaos_runs.py", "test_credentials_reload.py", "test_relay_under_faults.py"]
+    long = {f"test_long_{n}.py": 60.0 for n in range(4)}
     files = {f"tests/integration/{name}": False for name in [*long, *(f"test_short_{n}.py" for n in range(40))]}
-    divided = lanes.divide(files, 4)
+    divided = lanes.divide(files, 4, long)
     assert all(len(set(long) & {Path(file).name for file in lane.files}) == 1 for lane in divided)
     loads = [lane.seconds for lane in divided]
     assert max(loads) - min(loads) <= lanes.SECONDS_OF_OTHERS["integration"]
@@ -55,9 +55,23 @@ def test_a_lane_without_files_is_no_lane() -> None:
     assert [lane.number for lane in lanes.divide({"tests/e2e/test_first_steps.py": True}, 4)] == [1]
 
 
-@pytest.mark.parametrize(("megabytes", "count"), [(500, 1), (3500, 1), (6000, 2), (7200, 3), (8400, 4), (64_000, 4)])
-def test_little_memory_is_less_side_by_side_but_never_nothing(megabytes: int, count: int) -> None:
-    assert lanes.how_many(megabytes) == count
+@pytest.mark.parametrize(
+    ("megabytes", "cores", "count"),
+    [
+        (500, 8, 1),
+        (3500, 8, 1),
+        (6000, 8, 2),
+        (7200, 8, 3),
+        (9700, 8, 4),
+        (64_000, 8, 4),
+        (64_000, 1, 2),
+        (64_000, 2, 3),
+    ],
+)
+def test_little_memory_and_few_processors_are_less_side_by_side_but_never_nothing(
+    megabytes: int, cores: int, count: int
+) -> None:
+    assert lanes.how_many(megabytes, cores) == count
 
 
 def test_a_marker_tells_that_a_file_needs_kubernetes(tmp_path: Path) -> None:
