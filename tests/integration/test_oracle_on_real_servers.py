@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.support.oracle import Oracle, OutboxTable
+from tests.support.oracle.consumer import Consumer
 from tests.support.oracle.table import PayloadKind
 
 pytestmark = pytest.mark.needs_services
@@ -43,6 +45,25 @@ def topic(servers: str) -> str:
     admin = AdminClient({"bootstrap.servers": servers})
     admin.create_topics([NewTopic(name, 3, 1)])[name].result(30)
     return name
+
+
+def test_a_topic_of_which_the_broker_has_not_heard_yet_is_waited_for(servers: str) -> None:
+    name = f"oracle-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": servers})
+    made: list[object] = []
+
+    def make() -> None:
+        made.append(admin.create_topics([NewTopic(name, 2, 1)])[name].result(30))
+
+    later = threading.Timer(1.5, make)
+    later.start()
+    with Consumer(servers, name) as consumer:
+        later.join()
+        assert made
+        producer = Producer({"bootstrap.servers": servers})
+        producer.produce(name, value=b"{}", key=b"k", headers={"id": "one"})
+        producer.flush(10)
+        assert consumer.wait_for({"one"}, 30)
 
 
 @contextlib.asynccontextmanager

@@ -52,7 +52,7 @@ async def test_held_rows_that_are_mended_in_the_table_bring_everything_behind_th
     assert result.passed, result.report()
     assert (result.arrived, result.duplicates, result.waiting) == (ROWS - len(waiting), 0, len(waiting))
     await poison_rows.mend_rows(line.database)
-    await line.emptied(seconds=90)
+    await line.emptied(seconds=180)
     result = verdict(rows, await asyncio.to_thread(appends, line.servers, [line.topic]))
     assert result.passed, result.report()
     assert (result.arrived, result.duplicates) == (ROWS, 0)

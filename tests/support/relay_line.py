@@ -71,14 +71,14 @@ class RelayLine:
         found: int = await self.database.fetchval(f"SELECT count(*) FROM {table}")
         return found
 
-    async def emptied(self, table: str = "outbox", seconds: float = 60, rows: int = 0) -> None:
-        """Wait until only ``rows`` are left."""
+    async def emptied(self, table: str = "outbox", seconds: float = 120, rows: int = 0) -> None:
+        """Wait until only ``rows`` are left; ``seconds`` is no promise but the end of patience on a busy machine."""
         async with asyncio.timeout(seconds):
             while await self.pending(table) > rows:
                 await asyncio.sleep(0.05)
 
 
-async def judged(oracle: Oracle, line: RelayLine, seconds: float = 60) -> Verdict:
+async def judged(oracle: Oracle, line: RelayLine, seconds: float = 120) -> Verdict:
     """The verdict when all that was committed has arrived and the table is empty, or after ``seconds``."""
     wanted = {event.event_id for event in oracle.writer.committed}
     if await asyncio.to_thread(oracle.consumer.wait_for, wanted, seconds):

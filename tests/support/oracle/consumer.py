@@ -11,8 +11,14 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from .events import Arrived, number_in
 
-PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
-"""Errors of a broker that is away; the client itself goes on trying."""
+PASSING = (
+    *(KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE),
+    *(KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION),
+)
+"""Errors of a broker that is away, or has not yet heard of a new topic; the client itself goes on trying."""
+
+SETTLING_SECONDS = 20.0
+"""How long a broker may take to know a topic that its controller has made."""
 
 STUCK_SECONDS = 5.0
 """A client that gets nothing for so long, though there is more to read, is replaced."""
@@ -96,7 +102,7 @@ class Consumer:
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise RuntimeError(f"the oracle's consumer of {self.topic} died") from self._failure
+            raise RuntimeError(f"the oracle's consumer of {self.topic} died: {self._failure!r}") from self._failure
 
     def _starts(self) -> dict[int, int]:
         return {n: high if self._from_now else low for n, (low, high) in self._watermarks(self._partitions()).items()}
@@ -105,17 +111,21 @@ class Consumer:
         return {n: high for n, (_, high) in self._watermarks(list(self._start)).items()}
 
     def _partitions(self) -> list[int]:
-        found = self._asker.list_topics(self.topic, timeout=10).topics[self.topic]
-        if found.error is not None:
-            raise KafkaException(found.error)
-        return sorted(found.partitions)
+        end = time.monotonic() + SETTLING_SECONDS
+        while True:
+            found = self._asker.list_topics(self.topic, timeout=10).topics[self.topic]
+            if found.error is None:
+                return sorted(found.partitions)
+            if found.error.code() not in PASSING or time.monotonic() > end:
+                raise KafkaException(found.error)
+            time.sleep(0.2)
 
     def _watermarks(self, partitions: list[int]) -> dict[int, tuple[int, int]]:
         return {n: self._watermark(n) for n in partitions}
 
     def _watermark(self, partition: int) -> tuple[int, int]:
         """The first and the next offset; asked again while a new topic, or a broker that is back, settles."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + SETTLING_SECONDS
         while True:
             try:
                 with self._asking:
