@@ -13,7 +13,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SECONDS: dict[str, float] = {}
+SECONDS: dict[str, float] = {
+    "test_archive_and_retention.py": 20,
+    "test_broken_manifests.py": 20,
+    "test_chaos_runs.py": 95,
+    "test_controller_on_a_cluster.py": 25,
+    "test_credentials_reload.py": 130,
+    "test_delivery_under_faults.py": 55,
+    "test_deletion.py": 70,
+    "test_drift.py": 55,
+    "test_first_steps.py": 60,
+    "test_flow_on_real_servers.py": 45,
+    "test_incidents_of_a_process.py": 80,
+    "test_operator_absence.py": 40,
+    "test_oracle_on_real_servers.py": 30,
+    "test_poison_replay.py": 30,
+    "test_reasons.py": 100,
+    "test_relay_beside_trouble.py": 50,
+    "test_relay_routing.py": 60,
+    "test_relay_under_faults.py": 60,
+}
 """What the files take that take long, about; from ``--durations``. It only has to be right enough to share fairly."""
 SECONDS_OF_OTHERS: dict[str, float] = {"integration": 6, "e2e": 40}
 """By folder, of a file that is not named above."""
