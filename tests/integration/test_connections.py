@@ -163,7 +163,10 @@ async def test_a_password_that_was_changed_is_used_at_the_next_connect_and_the_p
         await line.emptied()
         await line.database.execute(f"ALTER ROLE {role} PASSWORD 'second'")
         secret(line, "source", uri=uri.replace(":first@", ":second@"))
-        await line.database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
+        # Waited for: rows that a dying session still read would be sent twice.
+        await line.database.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = $1", role
+        )
         await line.database.execute(
             "INSERT INTO outbox (aggregate_id, event_type, payload) SELECT 'k', 'T', '{}' FROM generate_series(1, 100)"
         )

@@ -26,8 +26,7 @@ def checks() -> list[Part]:
         Part("format", (f"{VENV}ruff", "format", "--check", "--quiet", "."), "ruff format", after=QUICK[:1]),
         Part("types", (f"{VENV}mypy",), "mypy --strict", after=QUICK[:2]),
         Part("layers", (f"{VENV}lint-imports", "--no-logo"), "import-linter", after=QUICK[:3]),
-        # Nobody waits for these, and others have deadlines.
-        Part("unit", ("nice", f"{VENV}pytest", "tests/unit", "-q"), "pure decisions, and loops on fakes", after=QUICK),
+        Part("unit", (f"{VENV}pytest", "tests/unit", "-q"), "pure decisions, and loops on fakes", after=QUICK),
     ]
 
 

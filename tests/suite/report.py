@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _PERCENT = re.compile(r"\[ *(\d+)%\]")
-_FAILED = re.compile(r"^(?:FAILED|ERROR) .*$", re.MULTILINE)
+_SUMMARY = re.compile(r"^(?:FAILED|ERROR) .*$", re.MULTILINE)
+_VERBOSE = re.compile(r"^\S+::.* (?:FAILED|ERROR)\b.*$", re.MULTILINE)
+"""The lines of tests that failed, in pytest's summary, and before it came to that."""
 _LAST_LINES = 15
 _WIDTH = 48
 
@@ -68,4 +70,4 @@ def clock(seconds: float) -> str:
 
 
 def _why(output: str) -> Sequence[str]:
-    return _FAILED.findall(output) or output.rstrip().split("\n")[-_LAST_LINES:]
+    return _SUMMARY.findall(output) or _VERBOSE.findall(output) or output.rstrip().split("\n")[-_LAST_LINES:]

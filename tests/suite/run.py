@@ -70,7 +70,8 @@ class Suite:
     def run(self) -> int:
         """Run all; an interrupt (also SIGTERM) ends what runs, tidies up, and is told."""
         LOGS.mkdir(parents=True, exist_ok=True)
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Also where a shell put this into the background, deaf to an interrupt, as its children would be then.
+        before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
         interrupted = False
         try:
             self._go_on()
@@ -79,7 +80,8 @@ class Suite:
             self._interrupt()
             self._go_on()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for each, handler in before.items():
+                signal.signal(each, handler)
         return self._tell(interrupted)
 
     def _go_on(self) -> None:

@@ -129,18 +129,21 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from tests.suite.part import Part
 from tests.suite.run import Suite
-work = Part("work", ("sh", "-c", "sleep 61 & echo $! > child; wait"), "waits")
+work = Part("work", ("sh", "-c", "trap 'touch heard; exit 1' INT; sleep 61 & echo $! > child; wait"), "waits")
 later = Part("later", ("touch", "later"), "never", after=("work",))
 tidy = Part("tidy", ("touch", "tidied"), "tidies", after=("work", "later"), tidies_up=True)
 sys.exit(Suite([work, later, tidy]).run())
 """
-    suite = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    # As a shell starts what it puts in the background: deaf to SIGINT.
+    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    suite = subprocess.Popen([*shell, sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     child = tmp_path / "child"
     assert wait_until(lambda: child.exists() and child.read_text().strip() != "", 10)
     suite.send_signal(number)
     printed, _ = suite.communicate(timeout=30)
     assert suite.returncode == 130
     assert "work        interrupted" in printed
+    assert (tmp_path / "heard").exists()
     assert (tmp_path / "tidied").exists()
     assert not (tmp_path / "later").exists()
     assert wait_until(lambda: not is_alive(int(child.read_text())), 5)
