@@ -69,7 +69,7 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def start(self, seconds: float = 60) -> None:
+    def start(self, seconds: float = 180) -> None:
         """Start, and wait until it takes connections."""
         with self._log.open("ab") as log:
             command = java("-Xms128m", "-Xmx512m", "kafka.Kafka", str(self._properties))

@@ -49,14 +49,14 @@ def record_classes() -> None:
         artifact.ensure(kafka_build.classes().parent, "recording Kafka's classes", about, _record)
 
 
-def start(timeout: float = 60) -> None:
+def start(timeout: float = 180) -> None:
     """Start it (the first time with new, empty data) and wait until it takes part and answers."""
     classes = kafka_build.classes()
     _start(timeout, f"-XX:SharedArchiveFile={classes}" if classes.exists() else "-Xshare:auto")
 
 
 def _record(folder: Path) -> None:
-    _start(60, f"-XX:ArchiveClassesAtExit={folder / kafka_build.classes().name}")
+    _start(180, f"-XX:ArchiveClassesAtExit={folder / kafka_build.classes().name}")
     stop(60)
 
 
@@ -75,7 +75,7 @@ def stop(timeout: float = 30) -> None:
     processes.stop(NAME, signal.SIGTERM, timeout)
 
 
-def restart(timeout: float = 60) -> None:
+def restart(timeout: float = 180) -> None:
     """Stop and start."""
     stop()
     start(timeout)

@@ -201,3 +201,16 @@ def test_a_client_that_cannot_be_made_of_what_a_secret_holds_says_so(said: str, 
 )
 def test_an_error_names_the_broker_and_not_the_inner_states_of_the_client(said: str, shown: str) -> None:
     assert fault_of(KafkaError(KafkaError._TRANSPORT, said)).message == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("ssl://kafka:9093/1: error:0A000086:SSL routines::certificate verify failed", Reason.TLS_FAILED),
+        ("ssl://kafka:9093/1: error:0A00010B:SSL routines::wrong version number", Reason.TLS_FAILED),
+        ("ssl://kafka:9093/1: error:0A000126:SSL routines::unexpected eof while reading", Reason.BROKER_UNAVAILABLE),
+        ("ssl://kafka:9093/1: Disconnected (after 5ms in state UP)", Reason.BROKER_UNAVAILABLE),
+    ],
+)
+def test_a_refused_certificate_is_told_from_a_connection_that_was_lost(said: str, reason: Reason) -> None:
+    assert fault_of(KafkaError(KafkaError._TRANSPORT, said)).reason is reason

@@ -122,6 +122,8 @@ BUGS = frozenset(
 
 _CONNECT = re.compile(r"^(\S+?)(?:/bootstrap|/\d+)?: (?:Connect to \S+ failed: )?")
 """The broker by its name, its number, and the address that the name stands for."""
+_TLS = re.compile(r"SSL routines:.*(?:certificate|wrong version number)")
+"""OpenSSL's words for a refusal; librdkafka calls it a lost connection where it comes while data is awaited."""
 _INNER_STATE = re.compile(r" \(after \d+ms in state .*\)$")
 _HINTS = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "; allow the user IdempotentWrite on the cluster",
@@ -187,5 +189,7 @@ def _reason(error: KafkaError) -> Reason:
     code = error.code()
     if class_of(error) is ErrorClass.BUG:
         raise KafkaException(error)
+    if code == KafkaError._TRANSPORT and _TLS.search(error.str()):
+        return Reason.TLS_FAILED
     unnamed = Reason.PRODUCER_FATAL if error.fatal() else Reason.BROKER_UNAVAILABLE
     return FATAL_REASONS.get(code) or TOPIC_REASONS.get(code) or BROKER_REASONS.get(code) or unnamed
