@@ -75,6 +75,8 @@ class Delivery:
         self._slots: list[Callable[[KafkaError | None, Report], None]] = []
         self._topics: dict[RowId, str] = {}
         self._refused: dict[RowId, Refusal] = {}
+        self._too_large: dict[RowId, str] = {}
+        """Those of them that are too large for a topic, as far as is known."""
         self._held: set[str] = set()
         """Lanes in which a row was refused before it was sent."""
         self._unsent: set[RowId] = set()
@@ -97,7 +99,7 @@ class Delivery:
         """Forget the batch before. ``messages`` are sent in place of what rows map to."""
         self._messages, self._handed = messages or {}, []
         self._topics, self._failed, self._blocked, self._fault = {}, {}, {}, None
-        self._refused, self._held, self._unsent = {}, set(), set()
+        self._refused, self._too_large, self._held, self._unsent = {}, {}, set(), set()
 
     def hand_over(self, rows: Sequence[Row]) -> int:
         """Produce ``rows`` up to the first for which something must be asked or waited for; how many were seen to.
@@ -205,10 +207,14 @@ class Delivery:
     def send(self, rows: Sequence[Row], begun: int) -> Outcome:
         """Send ``rows``, of which ``begun`` were handed over; blocks until each is confirmed, refused or given up."""
         self._produce_all(rows[begun:])
+        # The brokers take what is on its way while one of them is asked.
+        self._reconsider()
         refused, unsent = self._refused, self._unsent
         self._wait(0)
-        if self._fault is None and not self._failed and not unsent:
-            return Refused(tuple(refused.values()), frozenset(), 0) if refused else Delivered()
+        if self._fault is None and not self._failed:
+            if not (refused or unsent):
+                return Delivered()
+            return Refused(tuple(refused.values()), frozenset(unsent), 0, tuple(self._blocked.values()))
         if self._fault is None:
             self._flush(0)
             self._fault = self._worst()
@@ -223,6 +229,17 @@ class Delivery:
             left = {*self._failed, *refused, *unsent}
             return Broken(self._fault, self._confirmed(rows, left), overtaken)
         return Refused(tuple(refused.values()), frozenset(unsent), overtaken, tuple(self._blocked.values()))
+
+    def _reconsider(self) -> None:
+        """Rows that are too large only for what a topic took a while ago are not refused; another producer sends them.
+
+        Whoever raises a limit and tries again at once must not be told what the limit was before.
+        """
+        raised = {topic for topic in set(self._too_large.values()) if self._book.was_raised(topic)}
+        again = {row_id for row_id, topic in self._too_large.items() if topic in raised}
+        self._refused = {row_id: refusal for row_id, refusal in self._refused.items() if row_id not in again}
+        self._unsent |= again
+        self.spent = self.spent or bool(raised)
 
     def _produce_all(self, rows: Sequence[Row]) -> None:
         """Hand every row to the producer, but none behind a refused row of its key; notes those not handed over."""
@@ -306,6 +323,7 @@ class Delivery:
             self.spent = True
             return False
         if (size := _bytes_of(message)) > limits.max_message_bytes - RECORD_OVERHEAD_BYTES:
+            self._too_large[row_id] = topic
             told = f"{size} bytes with key and headers, topic {topic} takes {limits.max_message_bytes}"
             return Refusal(row_id, Reason.ROW_TOO_LARGE, f"not sent: {told} (max.message.bytes)")
         return True
@@ -322,6 +340,8 @@ class Delivery:
             told = f"not sent: the row names partition {message.partition}, which topic {message.topic} does not have"
             return Refusal(row_id, row_reason(error), told)
         if class_of(error) is ErrorClass.ROW:
+            if row_reason(error) == Reason.ROW_TOO_LARGE:
+                self._too_large[row_id] = message.topic
             return Refusal(row_id, row_reason(error), f"not sent: {line_of(error)}")
         return None
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer, ThrottleEvent
@@ -28,7 +27,7 @@ from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.decisions.dead_letters import dead_letter
 from outboxrelay.decisions.mapping import Mapper
 from outboxrelay.decisions.outcomes import Broken, DeadLetter, Outcome, Refused
-from outboxrelay.decisions.rows import ROW_ID, Row, topic_of
+from outboxrelay.decisions.rows import ROW_ID, Row
 from outboxrelay.errors import TargetFault, TopicFault
 
 T = TypeVar("T")
@@ -225,41 +224,14 @@ class KafkaPublisher:
         outcome = delivery.send(rows, begun)
         if not isinstance(outcome, Refused):
             return outcome
-        outcome, raised = self._reconsidered(rows, outcome)
-        if delivery.spent or raised:
+        if delivery.spent:
+            known = self._book.known(self._target.topic or "") if self._book else None
             try:
-                self._start(self._common(), self._limits)
+                self._start(self._common(), known or self._limits)
             except TargetFault as fault:
                 left = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
                 return Broken(fault, tuple(row[ROW_ID] for row in rows if row[ROW_ID] not in left))
         return outcome
-
-    def _reconsidered(self, rows: Sequence[Row], outcome: Refused) -> tuple[Refused, bool]:
-        """``outcome`` without rows that are too large only for what a topic took a while ago; whether there are any.
-
-        Whoever raises a limit and tries again at once must not be told what the limit was before.
-        """
-        refused = {item.row_id for item in outcome.refusals if item.reason == Reason.ROW_TOO_LARGE}
-        if self._book is None or not refused:
-            return outcome, False
-        topics = {row[ROW_ID]: self._target.topic or topic_of(row) or "" for row in rows if row[ROW_ID] in refused}
-        raised = {topic for topic in set(topics.values()) if self._was_raised(topic)}
-        again = frozenset(row_id for row_id, topic in topics.items() if topic in raised)
-        left = tuple(item for item in outcome.refusals if item.row_id not in again)
-        return replace(outcome, refusals=left, unsent=outcome.unsent | again), bool(raised)
-
-    def _was_raised(self, topic: str) -> bool:
-        """Whether ``topic`` takes larger records than is known."""
-        before = self._book.known(topic) if self._book else None
-        if self._book is None or before is None:
-            return False
-        try:
-            limits = self._book.look(topic)
-        except TargetFault:
-            return False
-        if topic == self._target.topic:
-            self._limits = limits
-        return limits.max_message_bytes > before.max_message_bytes
 
     def _gives_up(self) -> bool:
         self._alive_at = time.monotonic()

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from outboxrelay.adapters.kafka_config import ClientConfig
 from outboxrelay.adapters.kafka_errors import fault_of, unusable
 from outboxrelay.api.names import Reason
-from outboxrelay.errors import TopicFault
+from outboxrelay.errors import TargetFault, TopicFault
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default, for users who may not read the topic's configuration."""
@@ -145,6 +145,14 @@ class TopicBook:
             )
         self._limits[topic], self._checked_at[topic] = limits, time.monotonic()
         return limits
+
+    def was_raised(self, topic: str) -> bool:
+        """Whether it takes larger records than was known; blocks."""
+        before = self._limits.get(topic)
+        try:
+            return before is not None and self.look(topic).max_message_bytes > before.max_message_bytes
+        except TargetFault:
+            return False
 
     def refresh(self) -> None:
         """Look again at topics that were not looked at for long, a few at a time; blocks.
