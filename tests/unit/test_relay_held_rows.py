@@ -114,6 +114,30 @@ async def test_a_second_refused_row_of_a_key_is_not_tried_in_a_loop() -> None:
         assert sum(5 in batch for batch in relay.publisher.batches[before:]) <= 1
 
 
+async def test_what_waited_for_a_row_whose_key_was_changed_goes_on_in_order() -> None:
+    relay = FakeRelay()
+    relay.publisher.too_large = {1}
+    relay.source.insert(row(1, "old"), row(2, "old"), row(3, "old"))
+    async with relay.running():
+        await relay.until(lambda: relay.report.held.keys == 1)
+        relay.source.rows[1] = row(1, "new")
+        await asyncio.sleep(58)
+        relay.source.insert(row(4, "old"))
+        await relay.until(lambda: 4 in relay.publisher.ids, seconds=10)
+    assert relay.publisher.ids == [2, 3, 4]
+
+
+async def test_rows_that_wait_for_their_key_take_nothing_of_the_rate() -> None:
+    relay = FakeRelay(flow={"maxRowsPerSecond": 100})
+    relay.publisher.too_large = {1}
+    relay.source.insert(row(1, "k"))
+    async with relay.running():
+        await relay.until(lambda: relay.report.held.keys == 1)
+        await asyncio.sleep(5)
+        relay.source.insert(*(row(number, "k") for number in range(2, 1002)), row(1002, "other"))
+        await relay.until(lambda: relay.publisher.ids == [1002], seconds=3)
+
+
 async def test_a_held_row_whose_topic_is_gone_stops_nobody_else() -> None:
     relay = FakeRelay(target=ROUTED)
     relay.publisher.too_large = {1}

@@ -121,11 +121,11 @@ class Delivery:
         Nearly every row takes this way, so it does nothing that only few of them need.
         """
         produce, topic = self._producer.produce, self._mapper.topic
-        slots, held = self._slots_for(rows), self._held
+        slots, held, strict = self._slots_for(rows), self._held, self._strict
         position = 0
         for slot, row in zip(slots, cast("Sequence[NarrowRow]", rows), strict=True):
             row_id, event_id, key, kind, payload, milliseconds, _ = row
-            if payload is None or kind is None or milliseconds is None or (held and self._lane(row) in held):
+            if payload is None or kind is None or milliseconds is None or (held and (strict or key in held)):
                 break
             try:
                 produce(
@@ -155,9 +155,9 @@ class Delivery:
             self._failed[self._handed[position][ROW_ID]] = error
 
     def _hand_over_mapped(self, rows: Sequence[Row]) -> int:
-        held = self._held
+        held, strict = self._held, self._strict
         for position, row in enumerate(rows):
-            if held and self._lane(row) in held:
+            if held and (strict or row[KEY] in held):
                 return position
             try:
                 message = self._mapper.message(row)

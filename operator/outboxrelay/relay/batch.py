@@ -1,7 +1,9 @@
 """Rows of one read, on their way."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from itertools import compress
+from operator import not_
 
 from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, Row, RowId
 
@@ -17,6 +19,17 @@ class Batch:
     """Whether the read was cut by its limit, so that more waits in the table."""
     size: int
     """Bytes of keys and values."""
+    goes_on: bool = False
+    """Whether rows of the read that nothing holds were left out: they are to be read again at once."""
+
+    def take_out(self, ids: Container[RowId]) -> list[Row]:
+        """Those of its rows that ``ids`` name, which are no part of it any more."""
+        stays = [row_id not in ids for row_id in self.ids]
+        out = list(compress(self.rows, map(not_, stays)))
+        if out:
+            self.rows, self.ids = list(compress(self.rows, stays)), list(compress(self.ids, stays))
+            self.size -= size_of(out)
+        return out
 
 
 def ids_of(rows: Iterable[Row]) -> list[RowId]:

@@ -117,16 +117,15 @@ class Flight:
             return
         if isinstance(outcome, Refused):
             self._refused(batch, outcome)
-            away = {*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)}
-            rows = [row for row in batch.rows if row[0] not in away]
+            self._took(batch, batch.ids, batch.size, proof=bool(batch.ids))
         elif isinstance(outcome, Broken):
             self._held.overtaken += outcome.overtaken
             self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
             confirmed = set(outcome.confirmed)
             rows = [row for row in batch.rows if row[0] in confirmed]
+            self._took(batch, ids_of(rows), size_of(rows), proof=False)
         else:
             assert_never(outcome)
-        self._took(batch, ids_of(rows), size_of(rows), proof=bool(rows) and isinstance(outcome, Refused))
 
     def _waits(self, row: Row) -> bool:
         """Whether ``row`` stays in the table because of its key or its topic."""
@@ -144,13 +143,18 @@ class Flight:
             self._circuit.delivered()
 
     def _refused(self, batch: Batch, outcome: Refused) -> None:
+        """Take out of ``batch`` what was not delivered."""
         self._held.overtaken += outcome.overtaken
-        self._reader.retreat()
-        self._poison.note(batch.rows, outcome.refusals)
+        left = batch.take_out({*outcome.unsent, *(refusal.row_id for refusal in outcome.refusals)})
+        self._poison.note(left, outcome.refusals)
         for fault in outcome.blocked:
             self._lanes.block(fault)
         # What a held key or a blocked topic keeps back is left out of what was read behind it too, when that is sent.
-        self.left_behind = any(row[ROW_ID] in outcome.unsent and not self._waits(row) for row in batch.rows)
+        self.left_behind = any(row[ROW_ID] in outcome.unsent and not self._waits(row) for row in left)
+        if self.left_behind:
+            self._reader.retreat()
+        while self._held.let_go:
+            self._reader.include(self._held.let_go.pop())
         self._progress.held(len(self._held), outcome.overtaken, len(self._lanes))
 
 

@@ -4,7 +4,7 @@ One row of a key at most is held, the first one: what is behind it, refused or n
 two held, the second would be tried as soon as the first is gone, ahead of the rows between them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -49,6 +49,8 @@ class HeldKeys:
         self._by_key: dict[str, RowId] = {}
         self._without_key: set[RowId] = set()
         self.overtaken = 0
+        self.let_go: list[RowId] = []
+        """Rows whose key was changed while they were held: what is behind each in its old key goes on."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -80,14 +82,16 @@ class HeldKeys:
         key = row[KEY]
         return row[ROW_ID] in self._entries if key is None else key in self._by_key
 
-    def free(self, rows: list[Row]) -> list[Row]:
-        """Those of ``rows`` that need not wait. One pass without a call per row: it runs for every row that is sent."""
+    def waiting(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of ``rows`` that must wait. One pass without a call per row: it runs for every row that is sent."""
         if not self._entries:
-            return rows
-        if self._strict:
             return []
+        if self._strict:
+            return list(rows)
         keys, alone = self._by_key, self._without_key
-        return [row for row in rows if row[KEY] not in keys and row[ROW_ID] not in alone]
+        if not alone:
+            return [row for row in rows if row[KEY] in keys]
+        return [row for row in rows if row[KEY] in keys or row[ROW_ID] in alone]
 
     def hold(self, rows: Iterable[Row], refusals: Iterable[Refusal], now: float, when: datetime) -> list[HeldRow]:
         """Hold the refused ones of ``rows``, which are in the order of delivery; returns those not held before."""
@@ -169,6 +173,7 @@ class HeldKeys:
         if known is not None and known.key != key:
             # Somebody changed its key while it was held.
             self.release([row_id])
+            self.let_go.append(row_id)
         first = self._first(key)
         if first is None or first == row_id:
             return True

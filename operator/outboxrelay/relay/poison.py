@@ -6,7 +6,7 @@ import structlog
 
 from outboxrelay.api.names import Reason
 from outboxrelay.api.policy import Poison as Policy
-from outboxrelay.api.report import Quarantine
+from outboxrelay.api.report import HeldRow, Quarantine
 from outboxrelay.decisions.outcomes import Broken, DeadLetter, Refusal, Refused
 from outboxrelay.decisions.poison import Failure, Fate, fate
 from outboxrelay.decisions.rows import EVENT_ID, KEY, PAYLOAD, ROW_ID, SIZE, Row, RowId
@@ -44,6 +44,8 @@ class PoisonRows:
         self._noted: dict[RowId, tuple[Row, Refusal]] = {}
         self._remembered: set[RowId] = set()
         """Rows of which the database remembers attempts."""
+        self._unlogged: list[HeldRow] = []
+        """Rows that were not held before: a line for each takes a while, for which no batch should wait."""
         self._over: list[RowId] = []
         self._since = 0.0
         """When the oldest of what ``act`` has to do came up."""
@@ -65,6 +67,7 @@ class PoisonRows:
 
     def forget(self) -> None:
         """The session is over."""
+        self._log()
         self._noted.clear()
         self._over.clear()
 
@@ -74,10 +77,7 @@ class PoisonRows:
         by_id = {refusal.row_id: refusal for refusal in refusals}
         rows = [row for row in rows if row[ROW_ID] in by_id]
         self._came_up(now)
-        for entry in self._held.hold(rows, refusals, now, when):
-            log.error(
-                "row_held", row_id=entry.row_id, event_id=entry.event_id, reason=entry.reason, message=entry.message
-            )
+        self._unlogged += self._held.hold(rows, refusals, now, when)
         self._noted.update((row[ROW_ID], (row, by_id[row[ROW_ID]])) for row in rows if self._held.is_held(row[ROW_ID]))
 
     def over(self, ids: Iterable[RowId]) -> None:
@@ -105,6 +105,7 @@ class PoisonRows:
         with the brokers, if that came out.
         """
         now = self._clock.monotonic()
+        self._log()
         if self._over:
             await self._store.finish(self._over)
             self._remembered.difference_update(self._over)
@@ -179,6 +180,11 @@ class PoisonRows:
         self._moved += len(ids)
         self._metrics.moved_aside.inc(len(ids))
         self.over(ids)
+
+    def _log(self) -> None:
+        for held in self._unlogged:
+            log.error("row_held", row_id=held.row_id, event_id=held.event_id, reason=held.reason, message=held.message)
+        self._unlogged.clear()
 
     def _came_up(self, now: float) -> None:
         if not (self._noted or self._over):

@@ -162,9 +162,26 @@ class Pump:
         if self._flight.left_behind:
             self._flight.left_behind = False
             return False
+        self._leave_out(batch)
         if not (self._may_send() and await self._flow.admit(len(batch.ids), batch.size, self._stop, self._beat)):
             return False
         return self._may_send()
+
+    def _leave_out(self, batch: Batch) -> None:
+        """Take out of ``batch`` what its key or its topic keeps in the table, and suspects that go alone later."""
+        rows, condemned = self._careful.sift(batch.rows)
+        if condemned:
+            self._poison.note(batch.rows, condemned)
+        if len(rows) < len(batch.rows):
+            named = {refusal.row_id for refusal in condemned}
+            later = {row[ROW_ID] for row in batch.rows}.difference(ids_of(rows), named)
+            batch.take_out({*later, *named})
+            batch.goes_on = bool(later)
+        waiting = self._held.waiting(batch.rows)
+        if len(self._lanes):
+            waiting += [row for row in batch.rows if topic_of(row) in self._lanes]
+        if waiting:
+            batch.take_out(set(ids_of(waiting)))
 
     def _may_read(self) -> bool:
         return bool(self._ownership.owned) and self._ownership.is_fresh(self._clock.monotonic())
@@ -196,22 +213,14 @@ class Pump:
         return batch
 
     async def _send(self, batch: Batch) -> bool:
-        """Begin to publish; rows whose key or topic was held since they were read stay in the table.
-
-        Whether the batch is under suspicion: it must arrive before anything else is sent.
-        """
-        rows, condemned = self._careful.sift(batch.rows)
-        goes_on = len(rows) + len(condemned) < len(batch.rows)
-        if condemned:
-            self._poison.note(batch.rows, condemned)
-        rows = self._held.free(rows)
-        if len(self._lanes):
-            rows = [row for row in rows if topic_of(row) not in self._lanes]
-        whole = len(rows) == len(batch.rows)
-        if not whole:
+        """Begin to publish. Whether it is under suspicion: then it must arrive before anything else is sent."""
+        rows = batch.rows
+        if batch.goes_on:
             # What a key or a topic keeps back need not be looked for again at once; suspects that go alone are next.
-            batch.full = batch.full or (goes_on and len(rows) > 0)
-            batch.rows, batch.ids, batch.size = rows, ids_of(rows), size_of(rows)
+            batch.full = batch.full or bool(rows)
+            self._reader.retreat()
+        else:
+            self._reader.advance()
         if not rows:
             self._forget(batch)
             return False
@@ -223,10 +232,6 @@ class Pump:
                 self._forget(batch)
                 raise
         self._flight.begin(batch)
-        if whole:
-            self._reader.advance()
-        else:
-            self._reader.retreat()
         return suspicious
 
     async def _see_to_poison(self) -> None:

@@ -27,8 +27,9 @@ HOLDER_SECONDS = 5.0
 class Reader:
     """Reads from the floor, or from the front and in every gap below it: a row that commits late must not be overtaken.
 
-    The front is followed while this process has all shards to itself and all that was read was sent. ``shared``: rows
-    belong to whoever locks them first, so that a row that was not given may be pending all the same.
+    The front is followed while this process has all shards to itself. Rows that are read and wait in the table, because
+    something holds their key or their topic, are behind it: when that is over, ``include`` or ``sweep`` gives it up.
+    ``shared``: rows belong to whoever locks them first, so that a row that was not given may be pending all the same.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Reader:
 
     @property
     def _follows_front(self) -> bool:
-        return self._ownership.owns_all and not (self._shared or len(self._held) or len(self._lanes))
+        return self._ownership.owns_all and not self._shared
 
     def _request(self, in_flight: Sequence[RowId], limit: int, sweep: bool) -> ReadRequest:
         front = None if sweep else self._front
@@ -136,9 +137,11 @@ class Reader:
             shards=None if self._ownership.owns_all else tuple(sorted(self._shards)),
             # What is on its way was read, so it is behind no front and in no gap.
             in_flight=() if front is not None and front.exact else in_flight,
-            held_keys=self._held.keys,
-            held_rows=self._held.rows,
-            blocked_topics=self._lanes.topics,
+            # Behind the front a row that waits is read once, and the pump leaves it out: were it not read, it would be
+            # a gap to look into each time.
+            held_keys=self._held.keys if front is None else (),
+            held_rows=self._held.rows if front is None else (),
+            blocked_topics=self._lanes.topics if front is None else (),
         )
 
     def _learn(self, batch: Batch, limit: int, in_flight: Sequence[RowId], begun: float) -> None:
