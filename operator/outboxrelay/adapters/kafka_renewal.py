@@ -14,7 +14,7 @@ from outboxrelay.adapters.kafka_config import client_config
 from outboxrelay.adapters.kafka_errors import fault_of
 from outboxrelay.adapters.kafka_publisher import KafkaPublisher
 from outboxrelay.adapters.kafka_topic import ANY_TOPIC, ASK_SECONDS, TopicLimits, TopicProbe
-from outboxrelay.adapters.renewable_credentials import RenewableCredentials, Values
+from outboxrelay.adapters.renewable_credentials import OneSide, RenewableCredentials, Values
 from outboxrelay.api.names import Reason
 from outboxrelay.api.target import Target
 from outboxrelay.errors import TargetFault
@@ -34,28 +34,15 @@ class _Verified(NamedTuple):
     limits: TopicLimits | None
 
 
-class KafkaRenewal:
+class KafkaRenewal(OneSide):
     """Satisfies the relay's Renewal for the brokers; works in a thread of its own, so that delivery goes on."""
 
     def __init__(self, target: Target, credentials: RenewableCredentials, publisher: KafkaPublisher) -> None:
+        super().__init__(credentials)
         self._target = target
-        self._credentials = credentials
         self._publisher = publisher
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renewal")
         self._prepared: _Verified | None = None
-
-    @property
-    def doubted(self) -> asyncio.Event:
-        """Never set: who has no producer reads the files."""
-        return self._credentials.doubted
-
-    def in_use(self) -> str | None:
-        """Fingerprint of the values that the producer has, None where none have worked."""
-        return self._credentials.current.fingerprint if self._credentials.proven else None
-
-    def on_file(self) -> str:
-        """Fingerprint of what the files hold now."""
-        return self._credentials.on_file().fingerprint
 
     async def prepare(self) -> str:
         """Ask the brokers for the topic with what the files hold; its fingerprint. Raises TargetFault."""

@@ -1,38 +1,23 @@
 """Other credentials for the database: connections with them are made beside those in use, then take their place."""
 
-import asyncio
-
 from outboxrelay.adapters.postgres_control import PostgresControl
 from outboxrelay.adapters.postgres_lane import Lane
-from outboxrelay.adapters.renewable_credentials import RenewableCredentials, Values
+from outboxrelay.adapters.renewable_credentials import OneSide, RenewableCredentials, Values
 from outboxrelay.api.names import Reason
 from outboxrelay.errors import SourceFault
 
 
-class PostgresRenewal:
+class PostgresRenewal(OneSide):
     """Satisfies the relay's Renewal for the database.
 
     ``lanes`` are those that the pump waits for; others follow by themselves with their next statement.
     """
 
     def __init__(self, credentials: RenewableCredentials, control: PostgresControl, *lanes: Lane) -> None:
-        self._credentials = credentials
+        super().__init__(credentials)
         self._control = control
         self._lanes = lanes
         self._prepared: Values | None = None
-
-    @property
-    def doubted(self) -> asyncio.Event:
-        """Set where a data connection was lost and those credentials do not connect any more."""
-        return self._credentials.doubted
-
-    def in_use(self) -> str | None:
-        """Fingerprint of the values that are connected with, None where none have worked."""
-        return self._credentials.current.fingerprint if self._credentials.proven else None
-
-    def on_file(self) -> str:
-        """Fingerprint of what the files hold now."""
-        return self._credentials.on_file().fingerprint
 
     async def prepare(self) -> str:
         """Connect with what the files hold, verified; its fingerprint. Raises SourceFault."""

@@ -133,6 +133,26 @@ class RenewableCredentials:
         return found
 
 
+class OneSide:
+    """What the relay's Renewal tells of a side, whichever it is."""
+
+    def __init__(self, credentials: RenewableCredentials) -> None:
+        self._credentials = credentials
+
+    @property
+    def doubted(self) -> asyncio.Event:
+        """Set where a connection was lost and what is in use, though pinned, does not connect any more."""
+        return self._credentials.doubted
+
+    def in_use(self) -> str | None:
+        """Fingerprint of the values that are connected with, None where none have worked."""
+        return self._credentials.current.fingerprint if self._credentials.proven else None
+
+    def on_file(self) -> str:
+        """Fingerprint of what the files hold now."""
+        return self._credentials.on_file().fingerprint
+
+
 def renewable(
     credentials: Credentials | RenewableCredentials, references: Iterable[SecretKeyReference]
 ) -> RenewableCredentials:
