@@ -589,6 +589,7 @@ async def test_no_lock_is_free_for_a_moment_while_the_session_changes(line: Rela
             await session.hand_over()
             seen = await session.observe()
             assert (seen.members, set(seen.owners)) == ((0,), set(range(64)))
+        assert session.sessions == 6
         over.set()
         tries = await stealing
         print(f"{tries} attempts to steal")

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import asyncpg
 import pytest
@@ -15,27 +16,40 @@ from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.postgres_control import PostgresControl
 from outboxrelay.adapters.postgres_doorbell import PostgresDoorbell
 from outboxrelay.adapters.postgres_statements import sql
+from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database, Table
+from outboxrelay.decisions.waking import Asked
 from outboxrelay.errors import SourceFault
 from outboxrelay.relay.ports import Doorbell
-from tests.support.fake_doorbell import FakeDoorbell
+from tests.support.fake_doorbell import FakeDoorbell, Writing
 
 pytestmark = pytest.mark.needs_services
 
-LASTS = 1.0
 SILENCE_SECONDS = 0.3
 TABLE = Table.model_validate({"name": "outbox"})
 TRIGGER = (
     "CREATE TRIGGER outboxrelay_doorbell AFTER INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION outboxrelay.ring()"
 )
+INSERT = "INSERT INTO outbox (aggregate_id, payload) VALUES ('k', '{}')"
+
+
+class Transaction(Protocol):
+    """One that has inserted a row."""
+
+    async def end(self, *, commit: bool) -> None:
+        """Commit it or roll it back."""
 
 
 @dataclass
 class House:
-    """A doorbell with its table, and a writer that inserts a row and commits."""
+    """A doorbell with its table, and writers that insert a row."""
 
     doorbell: Doorbell
-    insert: Callable[[], Awaitable[Any]]
+    begin: Callable[[], Awaitable[Transaction]]
+
+    async def insert(self) -> None:
+        """A row, committed at once."""
+        await (await self.begin()).end(commit=True)
 
     async def rings(self, seconds: float = 5.0) -> bool:
         """Whether the bell rings within ``seconds``; it is silent again then."""
@@ -49,12 +63,35 @@ class House:
 
 
 @dataclass
+class RealTransaction:
+    """In a session of its own for as long as it is open."""
+
+    session: Any
+    house: "RealHouse"
+
+    async def end(self, *, commit: bool) -> None:
+        await self.session.execute("COMMIT" if commit else "ROLLBACK")
+        self.house.free.append(self.session)
+
+
+@dataclass
 class RealHouse(House):
     """And what only the real one has."""
 
-    database: asyncpg.Connection
+    database: Any
     control: PostgresControl
     uri: str
+    free: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class FakeTransaction:
+    """Of the fake."""
+
+    writing: Writing
+
+    async def end(self, *, commit: bool) -> None:
+        (self.writing.commit if commit else self.writing.roll_back)()
 
 
 async def create_outbox(database: Any, *, partitioned: bool = False) -> None:
@@ -81,21 +118,30 @@ async def real_house(*, partitioned: bool = False) -> AsyncIterator[RealHouse]:
     control = control_of(uri)
     await control.open()
 
-    async def insert() -> None:
-        await database.execute("INSERT INTO outbox (aggregate_id, payload) VALUES ('k', '{}')")
+    async def begin() -> Transaction:
+        session = found.free.pop() if found.free else await asyncpg.connect(uri)
+        await session.execute(f"BEGIN; {INSERT}")
+        return RealTransaction(session, found)
 
+    found = RealHouse(PostgresDoorbell(control, TABLE), begin, database, control, uri)
     try:
-        yield RealHouse(PostgresDoorbell(control, TABLE, "relay-0", LASTS), insert, database, control, uri)
+        yield found
     finally:
         await control.close()
+        for session in found.free:
+            await session.close()
         await database.close()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
 
 
-def control_of(uri: str) -> PostgresControl:
+def control_arguments(uri: str) -> tuple[Database, str, MappingCredentials, str]:
     source = Database.model_validate({"uriSecretRef": {"name": "db", "key": "uri"}})
-    return PostgresControl(source, uuid.uuid4().hex, MappingCredentials({("db", "uri"): uri}), "outboxrelay bell")
+    return source, uuid.uuid4().hex, MappingCredentials({("db", "uri"): uri}), "outboxrelay bell"
+
+
+def control_of(uri: str) -> PostgresControl:
+    return PostgresControl(*control_arguments(uri))
 
 
 @pytest.fixture
@@ -110,112 +156,203 @@ async def house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
         async with real_house() as found:
             yield found
         return
-    doorbell = FakeDoorbell(lasts=LASTS)
+    doorbell = FakeDoorbell()
 
-    async def insert() -> None:
-        doorbell.ring()
+    async def begin() -> Transaction:
+        return FakeTransaction(doorbell.insert())
 
-    yield House(doorbell, insert)
+    yield House(doorbell, begin)
 
 
 async def test_a_commit_rings_while_somebody_sleeps_and_only_then(house: House) -> None:
     assert await house.doorbell.open() is None
     await house.insert()
     assert not await house.rings(SILENCE_SECONDS)
-    assert await house.doorbell.sleep(5) is False
-    for _ in range(3):
+    assert await house.doorbell.sleep() is Asked.NOW
+    for number in range(3):
         await house.insert()
         assert await house.rings()
+        assert house.doorbell.rings == number + 1
     await house.doorbell.wake()
     await house.insert()
     assert not await house.rings(SILENCE_SECONDS)
 
 
-async def test_who_asks_again_in_time_is_told_that_writers_were_asked_all_along(house: House) -> None:
+async def test_who_asks_again_is_told_that_writers_were_asked_all_along(house: House) -> None:
     await house.doorbell.open()
-    assert [await house.doorbell.sleep(seconds) for seconds in (0.1, 0.1, 5.0, 0.1)] == [False, True, True, True]
+    assert [await house.doorbell.sleep() for _ in range(3)] == [Asked.NOW, Asked.BEFORE, Asked.BEFORE]
     await house.doorbell.wake()
-    assert await house.doorbell.sleep(0.1) is False
+    await house.doorbell.wake()
+    assert await house.doorbell.sleep() is Asked.NOW
 
 
-async def test_what_was_asked_runs_out_by_itself(house: House) -> None:
+async def test_a_transaction_that_was_not_asked_is_told_of_until_it_is_over(house: House) -> None:
     await house.doorbell.open()
-    await house.doorbell.sleep(0.1)
-    await asyncio.sleep(LASTS + 1.0)
-    await house.insert()
+    for commit in (True, False):
+        before = await house.begin()
+        assert [await house.doorbell.sleep() for _ in range(2)] == [Asked.SOME, Asked.SOME]
+        await before.end(commit=commit)
+        assert not await house.rings(SILENCE_SECONDS)
+        assert [await house.doorbell.sleep() for _ in range(2)] == [Asked.NOW, Asked.BEFORE]
+        await house.doorbell.wake()
+
+
+async def test_a_transaction_rings_when_it_commits_and_not_when_it_is_rolled_back(house: House) -> None:
+    await house.doorbell.open()
+    await house.doorbell.sleep()
+    one, other = await house.begin(), await house.begin()
     assert not await house.rings(SILENCE_SECONDS)
-    assert await house.doorbell.sleep(0.1) is False
+    await one.end(commit=False)
+    assert not await house.rings(SILENCE_SECONDS)
+    await other.end(commit=True)
+    assert await house.rings()
 
 
 async def test_it_may_be_opened_again_and_again(house: House) -> None:
     for _ in range(3):
         assert await house.doorbell.open() is None
-    await house.doorbell.sleep(5)
+    await house.doorbell.sleep()
     assert await house.doorbell.open() is None
-    assert await house.doorbell.sleep(5) is True
+    assert await house.doorbell.sleep() is Asked.BEFORE
     await house.insert()
     assert await house.rings()
+    assert house.doorbell.rings == 1
 
 
-async def flag_of(house: RealHouse) -> Any:
-    return await house.database.fetchrow(
-        "SELECT *, xmin::text, until - clock_timestamp() AS left FROM outboxrelay.doorbell"
+async def locks_of(house: RealHouse) -> int:
+    """Advisory locks of the doorbell that anybody has in this database."""
+    found: int = await house.database.fetchval(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-
-
-async def test_the_flag_is_written_once_for_several_sleeps_and_outlives_what_the_relay_believes(
-    real: RealHouse,
-) -> None:
-    await real.doorbell.open()
-    await real.doorbell.sleep(0.2)
-    first = await flag_of(real)
-    assert first["left"].total_seconds() > LASTS + 0.2
-    await real.doorbell.sleep(0.2)
-    assert (await flag_of(real))["xmin"] == first["xmin"]
-    await asyncio.sleep(LASTS)
-    assert await real.doorbell.sleep(0.5) is True
-    assert (await flag_of(real))["xmin"] != first["xmin"]
+    return found
 
 
 @pytest.mark.parametrize("real", ["partitioned"], indirect=True)
 async def test_a_partitioned_table_rings_through_its_parent(real: RealHouse) -> None:
     assert await real.doorbell.open() is None
-    await real.doorbell.sleep(5)
+    await real.doorbell.sleep()
     await real.insert()
     assert await real.rings()
     await real.database.execute("INSERT INTO outbox_1 (id, payload) OVERRIDING SYSTEM VALUE VALUES (9, '{}')")
     assert not await real.rings(SILENCE_SECONDS)
 
 
-async def test_a_transaction_rings_when_it_commits_and_not_when_it_is_rolled_back(real: RealHouse) -> None:
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+async def test_a_transaction_whose_snapshot_is_older_than_the_sleep_rings_all_the_same(
+    real: RealHouse, level: str
+) -> None:
     await real.doorbell.open()
-    await real.doorbell.sleep(5)
-    await real.database.execute("BEGIN")
-    await real.insert()
-    assert not await real.rings(SILENCE_SECONDS)
-    await real.database.execute("COMMIT")
+    await real.database.execute(f"BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM outbox")
+    assert await real.doorbell.sleep() is Asked.NOW
+    await real.database.execute(f"{INSERT}; COMMIT")
     assert await real.rings()
-    await real.database.execute("BEGIN")
-    await real.insert()
-    await real.database.execute("ROLLBACK")
-    assert not await real.rings(SILENCE_SECONDS)
 
 
-async def test_each_listener_has_its_own_flag_and_everybody_who_listens_hears(real: RealHouse) -> None:
+async def test_what_a_savepoint_takes_back_is_waited_for_by_nobody(real: RealHouse) -> None:
+    await real.doorbell.open()
+    await real.database.execute(f"BEGIN; SAVEPOINT s; {INSERT}; ROLLBACK TO s")
+    assert await real.doorbell.sleep() is Asked.NOW
+    await real.doorbell.wake()
+    await real.database.execute(f"SAVEPOINT s; {INSERT}; RELEASE s")
+    assert await real.doorbell.sleep() is Asked.SOME
+    await real.database.execute("COMMIT")
+    assert await real.doorbell.sleep() is Asked.NOW
+
+
+async def bucket_of(transaction: Transaction) -> int:
+    assert isinstance(transaction, RealTransaction)
+    pid: int = await transaction.session.fetchval("SELECT pg_backend_pid()")
+    return pid % 4
+
+
+async def test_a_transaction_that_stays_open_keeps_only_writers_of_its_bucket_from_ringing(real: RealHouse) -> None:
+    await real.doorbell.open()
+    stays = await real.begin()
+    assert await real.doorbell.sleep() is Asked.SOME
+    bucket = await bucket_of(stays)
+    others = [await real.begin() for _ in range(8)]
+    for other in others:
+        same = await bucket_of(other) == bucket
+        await other.end(commit=True)
+        assert await real.rings(SILENCE_SECONDS if same else 5.0) is not same
+    await stays.end(commit=True)
+    assert await real.doorbell.sleep() is Asked.NOW
+
+
+async def test_whatever_commits_while_the_relay_falls_asleep_is_seen_then_or_rings(real: RealHouse) -> None:
+    """Writers commit all the time; each time that all are asked, what is there is read, and the next row must ring."""
+    await real.doorbell.open()
+    over = asyncio.Event()
+    sessions = [await asyncpg.connect(real.uri) for _ in range(6)]
+    source = random.Random(1)
+
+    async def write(session: Any) -> None:
+        while not over.is_set():
+            await session.execute(f"BEGIN; {INSERT}")
+            await asyncio.sleep(source.uniform(0, 0.004))
+            await session.execute("COMMIT")
+            await asyncio.sleep(source.uniform(0, 0.03))
+
+    writing = [asyncio.create_task(write(session)) for session in sessions]
+    seen = overlooked = asleep = some = 0
+    async with asyncio.timeout(60):
+        while asleep < 100:
+            asked = await real.doorbell.sleep()
+            some += asked is Asked.SOME
+            if asked is Asked.SOME:
+                continue
+            real.doorbell.rung.clear()
+            seen = await real.database.fetchval("SELECT count(*) FROM outbox")
+            asleep += 1
+            # Until it rings nothing more may be committed that can be seen.
+            while not real.doorbell.rung.is_set():
+                more = await real.database.fetchval("SELECT count(*) FROM outbox")
+                if more > seen:
+                    overlooked += not await real.rings(1.0)
+                    break
+            await real.doorbell.wake()
+    over.set()
+    await asyncio.gather(*writing)
+    for session in sessions:
+        await session.close()
+    print(f"asleep {asleep} times, {some} times in the middle of a transaction, {seen} rows")
+    assert overlooked == 0
+    assert some > 0
+
+
+async def test_one_process_relies_on_the_locks_of_another_and_takes_them_when_that_one_wakes(real: RealHouse) -> None:
     other_control = control_of(real.uri)
     await other_control.open()
-    other = PostgresDoorbell(other_control, TABLE, "relay-1", LASTS)
-    for bell in (real.doorbell, other):
-        await bell.open()
-        await bell.sleep(5)
-    await real.doorbell.wake()
+    other = PostgresDoorbell(other_control, TABLE)
+    await real.doorbell.open()
+    await other.open()
+    assert await real.doorbell.sleep() is Asked.NOW
+    assert [await other.sleep() for _ in range(2)] == [Asked.NOW, Asked.BEFORE]
     await real.insert()
     assert await real.rings()
-    assert await House(other, real.insert).rings()
-    await other.wake()
+    assert await House(other, real.begin).rings()
+    await real.doorbell.wake()
+    assert await House(other, real.begin).rings(), "it is told that nobody asks any more"
+    assert not real.doorbell.rung.is_set(), "who tells it does not hear it"
+    assert [await other.sleep() for _ in range(2)] == [Asked.NOW, Asked.BEFORE]
+    await real.insert()
+    assert await House(other, real.begin).rings()
+    await other_control.close()
+    assert await real.doorbell.sleep() is Asked.NOW
+
+
+async def test_a_session_that_ends_asks_nobody(real: RealHouse) -> None:
+    await real.doorbell.open()
+    await real.doorbell.sleep()
+    await real.control.open()
+    assert await real.doorbell.open() is None
+    assert await locks_of(real) == 0
     await real.insert()
     assert not await real.rings(SILENCE_SECONDS)
-    await other_control.close()
+    assert await real.doorbell.sleep() is Asked.NOW
+    await real.insert()
+    assert await real.rings()
 
 
 async def test_it_says_what_is_missing(real: RealHouse) -> None:
@@ -227,29 +364,52 @@ async def test_it_says_what_is_missing(real: RealHouse) -> None:
     assert "no doorbell hangs at public.outbox" in (await real.doorbell.open() or "")
 
 
+async def test_a_trigger_of_an_older_release_is_told_from_this_one(real: RealHouse) -> None:
+    await real.database.execute(
+        "CREATE OR REPLACE FUNCTION outboxrelay.ring() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+    )
+    assert "run `outboxrelay sql --part schema`" in (await real.doorbell.open() or "")
+    await real.database.execute(sql("schema/schema"))
+    assert await real.doorbell.open() is None
+
+
 async def test_a_table_that_was_made_anew_is_listened_to_under_its_new_number(real: RealHouse) -> None:
     await real.doorbell.open()
-    await real.doorbell.sleep(5)
+    await real.doorbell.sleep()
     await real.database.execute("DROP TABLE outbox")
     await create_outbox(real.database)
     assert await real.doorbell.open() is None
-    assert await real.doorbell.sleep(5) is False
+    assert await locks_of(real) == 0
+    assert await real.doorbell.sleep() is Asked.NOW
     await real.insert()
     assert await real.rings()
 
 
-async def test_whoever_locks_the_flags_away_gets_a_fault_and_not_the_session(real: RealHouse) -> None:
-    await real.doorbell.open()
-    await real.database.execute("BEGIN")
-    await real.database.execute("LOCK TABLE outboxrelay.doorbell")
-    with pytest.raises(SourceFault, match="lock timeout"):
-        await real.doorbell.sleep(5)
-    await real.database.execute("COMMIT")
-    await real.control.observe()
-    assert await real.doorbell.sleep(5) is False
+class Forgetful(PostgresControl):
+    """Its statements are done, and it may fail to say so."""
+
+    fails = False
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        rows = await super().fetch(statement, *arguments)
+        if self.fails:
+            raise SourceFault(Reason.TIMEOUT, "no answer")
+        return rows
 
 
-async def test_what_was_left_behind_by_listeners_that_are_gone_is_cleared(real: RealHouse) -> None:
-    await real.database.execute("INSERT INTO outboxrelay.doorbell VALUES (1, 'gone', now() - interval '2 hours')")
-    await real.doorbell.open()
-    assert await flag_of(real) is None
+async def test_locks_of_which_nobody_knows_whether_they_were_taken_are_given_back_all_the_same(real: RealHouse) -> None:
+    control = Forgetful(*control_arguments(real.uri))
+    await control.open()
+    bell = PostgresDoorbell(control, TABLE)
+    await bell.open()
+    for call, after in ((bell.sleep, 4), (bell.wake, 0)):
+        control.fails = True
+        with pytest.raises(SourceFault):
+            await call()
+        assert await locks_of(real) == after
+        control.fails = False
+        assert await bell.sleep() is Asked.NOW
+        await bell.wake()
+        assert await locks_of(real) == 0, "each was taken once"
+        await bell.sleep()
+    await control.close()

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 import yaml
 
+from outboxrelay.adapters.postgres_doorbell import LOCK_CLASS
 from outboxrelay.adapters.postgres_grants import outbox_grants, schema_grants
 from outboxrelay.api.manifest import parse_manifest
 from tests.support.merging import merged
@@ -125,7 +126,7 @@ COLUMNS = ("id", "event_id", "aggregate_id", "event_type", "payload", "created_a
 COMMON = {
     "CONNECT database", "USAGE schema shop", "USAGE schema outboxrelay", "SELECT outboxrelay.quarantine",
     *(f"{privilege} outboxrelay.{table}" for table, privileges in {
-        "attempts": "SELECT INSERT UPDATE DELETE", "doorbell": "SELECT INSERT UPDATE DELETE",
+        "attempts": "SELECT INSERT UPDATE DELETE",
         "member": "SELECT INSERT DELETE"}.items() for privilege in privileges.split()),
 }  # fmt: skip
 
@@ -249,21 +250,18 @@ async def test_a_writer_needs_no_privilege_for_the_doorbell_which_rings_only_for
     heard: list[str] = []
     listener = await asyncpg.connect(stand.line.uri)
     table = await database.fetchval("SELECT 'shop.outbox'::regclass::oid")
+    keys = (LOCK_CLASS, table)
     await listener.add_listener(f"outboxrelay_{table}", lambda *found: heard.append(str(found[2])))
     try:
         await database.execute(f"SET ROLE {writer}")
         await stand.insert(3)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await database.execute("SELECT FROM outboxrelay.doorbell")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await database.execute("SELECT outboxrelay.rotate_archive('x', 'x', '1 day')")
         await database.execute("RESET ROLE")
-        await database.execute(
-            "INSERT INTO outboxrelay.doorbell VALUES ($1, 'relay-0', now() + interval '1 minute')", table
-        )
+        await listener.execute("SELECT pg_advisory_lock($1 + b, $2::oid::int) FROM generate_series(0, 3) b", *keys)
         await database.execute(f"SET ROLE {writer}")
         await stand.insert(3)
-        await database.execute("RESET ROLE; UPDATE outboxrelay.doorbell SET until = '-infinity'")
+        await listener.execute("SELECT pg_advisory_unlock($1 + b, $2::oid::int) FROM generate_series(0, 3) b", *keys)
         await stand.insert(3)
         await listener.execute("SELECT 1")
         assert heard == [f"outboxrelay_{table}"]
@@ -291,7 +289,8 @@ async def test_a_partitioned_outbox_delivers_rings_and_is_vacuumed_by_partition(
     await asyncio.to_thread(relay.wait_ready)
     async with asyncio.timeout(20):
         while not await database.fetchval(
-            "SELECT count(*) FROM outboxrelay.doorbell WHERE table_id = 'shop.outbox'::regclass AND until > now()"
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND mode = 'ExclusiveLock' "
+            "AND objid = 'shop.outbox'::regclass"
         ):
             await asyncio.sleep(0.02)
     await stand.insert(ROWS)

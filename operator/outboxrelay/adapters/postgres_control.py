@@ -63,6 +63,8 @@ class PostgresControl:
         self._pid: int | None = None
         self._locked: set[int] = set()
         self._channels: dict[str, Callable[[], None]] = {}
+        self.sessions = 0
+        """How many there have been so far: but for the slots, what one of them had locked the next one has not."""
         self._successor: asyncpg.Connection | None = None
         # Heartbeat, poison and doorbell share the session, and it takes one statement at a time.
         self._turn = asyncio.Lock()
@@ -71,6 +73,7 @@ class PostgresControl:
         """Connect and set the limits of the session; raises SourceFault."""
         await self.close()
         self._connection = await self._credentials.connect(self._connect)
+        self.sessions += 1
         self._credentials.pinned = True
 
     async def prepare(self, values: Values) -> None:
@@ -123,6 +126,7 @@ class PostgresControl:
                     raise raised_for(error) from None
                 raise
             self._connection, self._pid = new, None
+            self.sessions += 1
         await _end(old)
 
     async def drop(self) -> None:
@@ -191,7 +195,7 @@ class PostgresControl:
         return await self._alone(run)
 
     async def listen(self, channel: str, heard: Callable[[], None]) -> bool:
-        """Call ``heard`` at each notification on ``channel``, as long as the session lives.
+        """Call ``heard`` at each notification of others on ``channel``, as long as the session lives.
 
         False where it is called already. Raises SourceFault.
         """
@@ -252,7 +256,8 @@ async def _limit(connection: asyncpg.Connection) -> None:
 
 
 async def _listen(connection: asyncpg.Connection, channel: str, heard: Callable[[], None]) -> None:
-    await connection.add_listener(channel, lambda *_: heard())
+    own = connection.get_server_pid()
+    await connection.add_listener(channel, lambda _, pid, *__: None if pid == own else heard())
 
 
 async def _end(connection: asyncpg.Connection) -> None:

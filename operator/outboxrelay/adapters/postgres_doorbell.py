@@ -1,61 +1,102 @@
-"""The doorbell: a trigger that notifies while this process says, in a table, that it sleeps."""
+"""The doorbell: a trigger that notifies while this session, or another relay's, holds advisory locks that say so.
+
+A writer tries to share the lock of its bucket, which its process id picks, until its transaction ends. Where it may
+not, somebody sleeps, and it rings. So a session that has taken the lock of a bucket knows that no writer of it is in
+the middle of a transaction: what they inserted is committed and may be read, and all that comes later rings. There are
+several buckets so that a transaction that stays open keeps only the writers of its own from being asked.
+"""
 
 import asyncio
-import time
 
 from outboxrelay.adapters.postgres_control import PostgresControl
 from outboxrelay.adapters.postgres_statements import sql
 from outboxrelay.api.source import Table
+from outboxrelay.decisions.waking import Asked
 
-LASTS_SECONDS = 30.0
-"""A sleep asks for so much more than it needs: what follows within need not write. A process that dies leaves its
-writers ringing for nobody no longer than that and one sleep."""
-MARGIN_SECONDS = 0.5
-"""The server's flag outlives what is known of it here."""
+LOCK_CLASS = 1652845568
+"""First half of the locks' keys, plus the bucket; the second is the table's oid. sql/schema/schema.sql has the same."""
+ALL = frozenset(range(4))
+"""The buckets."""
 
 
 class PostgresDoorbell:
-    """Satisfies the relay's Doorbell; one flag for each process, which runs out by itself."""
+    """Satisfies the relay's Doorbell."""
 
-    def __init__(self, control: PostgresControl, table: Table, listener: str, lasts: float = LASTS_SECONDS) -> None:
+    def __init__(self, control: PostgresControl, table: Table) -> None:
         self._control = control
         self._table = table
-        self._listener = listener
-        self._lasts = lasts
         self._table_id = 0
-        self._until = 0.0
+        self._session = 0
+        self._held: frozenset[int] = frozenset()
+        """Buckets whose lock ``_session`` has."""
+        self._elsewhere: frozenset[int] = frozenset()
+        """Buckets whose writers another session asks; it notifies when it stops."""
+        self._unsure = False
+        """A statement failed, so ``_session`` may have locks that are not in ``_held``, each once."""
         self.rung = asyncio.Event()
+        self.rings = 0
 
     async def open(self) -> str | None:
         """Listen; None where that works, else why not. May be asked again and again. Raises SourceFault."""
-        layout = self._table.layout
-        found = await self._control.fetch(sql("describe_outbox"), self._table.schema_, self._table.name, layout.id)
-        tables = {row["name"]: row for row in await self._control.fetch(sql("describe_schema"))}
-        bell = tables["doorbell"]
-        if not found or not found[0]["has_doorbell"] or not bell["found"]:
-            return f"no doorbell hangs at {self._table.qualified_name}, so it is polled; `outboxrelay sql` prints one"
-        if not bell["schema_usage"] or bell["lacking"]:
-            lacking = ", ".join(bell["lacking"]) or "USAGE on the schema"
-            return f'the doorbell is not used: grant {lacking} on outboxrelay.doorbell to "{bell["role"]}"'
-        self._table_id = found[0]["table_id"]
-        if await self._control.listen(f"outboxrelay_{self._table_id}", self.rung.set):
-            # Another session, and perhaps a server that lost the flag: the table is not logged.
-            self._until = 0.0
-            await self._control.fetch(sql("doorbell_tidy"))
+        name = self._table.qualified_name
+        found = await self._control.fetch(
+            sql("doorbell_describe"), self._table.schema_, self._table.name, str(LOCK_CLASS)
+        )
+        if not found or not found[0]["hangs"]:
+            return f"no doorbell hangs at {name}, so it is polled; `outboxrelay sql` prints one"
+        if not found[0]["current"]:
+            return f"the doorbell of {name} is another release's, so it is polled; run `outboxrelay sql --part schema`"
+        if found[0]["table_id"] != self._table_id:
+            await self.wake()
+            self._table_id = found[0]["table_id"]
+        await self._control.listen(self._channel, self._heard)
         return None
 
-    async def sleep(self, seconds: float) -> bool:
-        """Ask to be woken in the next ``seconds``; whether writers were asked already. Raises SourceFault."""
-        now = time.monotonic()
-        asked = now < self._until
-        if self._until < now + seconds:
-            lasts = seconds + self._lasts
-            await self._control.fetch(sql("doorbell_sleep"), self._table_id, self._listener, lasts + MARGIN_SECONDS)
-            self._until = now + lasts
-        return asked
+    async def sleep(self) -> Asked:
+        """Ask every writer to ring; raises SourceFault."""
+        self._follow_session()
+        if self._unsure:
+            await self._give_back(ALL)
+        missing = ALL - self._held
+        if not missing:
+            return Asked.BEFORE
+        before, rings = self._held | self._elsewhere, self.rings
+        self._unsure = True
+        rows = await self._control.fetch(sql("doorbell_sleep"), LOCK_CLASS, self._table_id, sorted(missing))
+        self._unsure = False
+        taken = {row["bucket"] for row in rows if row["taken"]}
+        self._held |= taken
+        self._elsewhere = frozenset(row["bucket"] for row in rows if row["elsewhere"])
+        if self._held | self._elsewhere != ALL:
+            return Asked.SOME
+        steady = before == ALL and not taken and rings == self.rings
+        return Asked.BEFORE if steady else Asked.NOW
 
     async def wake(self) -> None:
         """Do not ask any more; raises SourceFault."""
-        if self._until:
-            self._until = 0.0
-            await self._control.fetch(sql("doorbell_wake"), self._table_id, self._listener)
+        self._follow_session()
+        self._elsewhere = frozenset()
+        if self._held or self._unsure:
+            await self._give_back(ALL if self._unsure else self._held)
+
+    async def _give_back(self, buckets: frozenset[int]) -> None:
+        self._held, self._unsure = frozenset(), True
+        await self._control.fetch(sql("doorbell_wake"), LOCK_CLASS, self._table_id, sorted(buckets), self._channel)
+        self._unsure = False
+
+    @property
+    def _channel(self) -> str:
+        return f"outboxrelay_{self._table_id}"
+
+    def _heard(self) -> None:
+        self.rings += 1
+        # Perhaps another session stopped asking, and a third one asks by now: between them nobody did.
+        self._elsewhere = frozenset()
+        self.rung.set()
+
+    def _follow_session(self) -> None:
+        """The locks end with the session that took them."""
+        if self._session != self._control.sessions:
+            self._session = self._control.sessions
+            self._held = self._elsewhere = frozenset()
+            self._unsure = False

@@ -64,7 +64,6 @@ def schema_grants(spec: OutboxRelaySpec) -> list[tuple[str, str]]:
         ("SELECT, INSERT, UPDATE, DELETE ON outboxrelay.attempts", "Attempts to send rows that failed before."),
         (f"{quarantine} ON outboxrelay.quarantine", "Rows that are moved aside, and how many there are."),
         ("SELECT, INSERT, DELETE ON outboxrelay.member", "Who runs, so that a process that a row ended is noticed."),
-        ("SELECT, INSERT, UPDATE, DELETE ON outboxrelay.doorbell", "Saying that it sleeps."),
     ]
     if spec.source.table.after_delivery == "Archive":
         found += [

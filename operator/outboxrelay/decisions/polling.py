@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+BREATH_SECONDS = 0.001
+"""The least between the end of one read and the next, where a doorbell makes looking again cheap."""
+
 
 @dataclass(frozen=True, slots=True)
 class PollPolicy:
@@ -22,3 +25,11 @@ def pause_after(policy: PollPolicy, rows: int, full: bool, pause_before: float, 
         return policy.shortest
     doubled = max(policy.shortest, pause_before * 2)
     return max(policy.shortest, min(policy.longest, doubled) * (0.9 + 0.1 * chance))
+
+
+def breath_after(policy: PollPolicy, seconds: float) -> float:
+    """Seconds of rest after a read found rows that were delivered ``seconds`` after it began.
+
+    Half as long as that: on a machine that is loaded, rows are collected and go out together.
+    """
+    return min(max(BREATH_SECONDS, seconds / 2), max(BREATH_SECONDS, policy.shortest))

@@ -86,7 +86,7 @@ class _Relay:
             publisher=self.publisher,
             control=control,
             store=PostgresPoison(control, manifest),
-            doorbell=PostgresDoorbell(control, spec.source.table, options.member),
+            doorbell=PostgresDoorbell(control, spec.source.table),
             retention=self.retention,
             source_credentials=self.source_credentials,
             target_credentials=self.target_credentials,

@@ -10,6 +10,7 @@ from outboxrelay.decisions.outcomes import DeadLetter, Outcome
 from outboxrelay.decisions.poison import Attempts, Failure
 from outboxrelay.decisions.rows import ReadRequest, Row, RowId
 from outboxrelay.decisions.sharding import Holding
+from outboxrelay.decisions.waking import Asked
 from outboxrelay.errors import TargetFault
 
 
@@ -157,18 +158,17 @@ class Publisher(Protocol):
 
 
 class Doorbell(Protocol):
-    """Wakes the relay when rows are committed while it says that it sleeps. Every method raises SourceFault."""
+    """Wakes the relay when rows are committed while it asks for that. Every method raises SourceFault."""
 
     rung: asyncio.Event
+    rings: int
+    """How often it rang so far."""
 
     async def open(self) -> str | None:
         """Listen; None where that works, else a sentence why not and what to do."""
 
-    async def sleep(self, seconds: float) -> bool:
-        """Ask to be woken in the next ``seconds``; writes only where what was asked before does not last as long.
-
-        Whether writers have been asked all the time since an earlier call: where not, rows may be there already.
-        """
+    async def sleep(self) -> Asked:
+        """Ask every writer to ring; costs nothing while all of them are asked already."""
 
     async def wake(self) -> None:
         """Do not ask any more."""

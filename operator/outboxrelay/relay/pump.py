@@ -135,9 +135,11 @@ class Pump:
         self._busy = batch.full
         if suspicious or not batch.full or self._locking:
             await self._flight.arrive()
-        if not batch.full:
-            with self._progress.resting():
-                await self._rest.after(found, batch.full, self._reader.begun, self._beat)
+        if batch.full:
+            await self._rest.busy()
+            return
+        with self._progress.resting():
+            await self._rest.after(found, self._reader.begun, self._beat)
 
     async def _idle(self) -> None:
         """There is nothing that this process may read."""

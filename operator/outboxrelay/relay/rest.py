@@ -1,14 +1,19 @@
 """How the pump rests between reads: not at all while much comes, until the doorbell rings, or until a poll is due.
 
-With a doorbell the relay says in a table that it sleeps, and the trigger of the outbox table notifies while it says so.
-A writer does not ring whose INSERT ran before the flag could be seen. If it has committed when the flag is seen, the
-read that follows the flag finds its rows; if it commits later, only a poll does. So polls follow a new flag at once and
-then ever more rarely, up to maxPoll, which is also what a lost notification costs, or a writer whose snapshot is older
-than the flag. A flag that stays up from one sleep to the next leaves no such gap: a read that began while it was up and
-found nothing needs no second one.
+With a doorbell the relay is in one of two states. *Asleep* it asks every writer to ring, and reads when one does.
+*Awake* it asks nobody, and looks at the table every few milliseconds. Writers that ring at the same time wait for
+each other's flush. So a relay that is rung too often, or finds more than it can take at once, stays awake, until
+nothing came for a while; what writers pay is bounded in rings per second, however many commit.
 
-What it costs: the flag is written when the relay falls asleep and every few seconds while it sleeps; a relay that is
-busy takes it down, so that its writers need not notify at every commit.
+Nothing is missed on falling asleep. A writer that inserted before it could see that somebody sleeps shares a lock
+until its transaction is over. The relay has asked all writers when it has all of those locks; what was committed until
+then is found by the read that follows (Asked.NOW), and what is committed later rings. While it lacks a lock, because
+a transaction stays open, polls go on, every tenth of a second at least (Asked.SOME). A relay that asked all along and
+read nothing needs no second read (Asked.BEFORE).
+
+Polls go on while it sleeps too, up to maxPoll apart. They find what cannot ring: rows put directly into a partition,
+rows that became visible later than their commit, and those of a moment in which this process relied on the locks of
+another one that died.
 """
 
 from collections.abc import Callable
@@ -16,7 +21,8 @@ from collections.abc import Callable
 import structlog
 
 from outboxrelay.api.source import Read
-from outboxrelay.decisions.polling import PollPolicy, pause_after
+from outboxrelay.decisions.polling import BREATH_SECONDS, PollPolicy, breath_after, pause_after
+from outboxrelay.decisions.waking import QUIET_SECONDS, Asked, Rings
 from outboxrelay.errors import SourceFault
 from outboxrelay.relay.ownership import Ownership
 from outboxrelay.relay.ports import Clock, Doorbell
@@ -24,10 +30,8 @@ from outboxrelay.relay.waiting import wait_for, wait_for_any
 
 log = structlog.get_logger(__name__)
 
-BREATH_SECONDS = 0.001
-"""Between a read that found rows and the next one, where a doorbell makes looking again cheap."""
-BUSY_READS = 20
-"""Reads with rows, one right after the other, after which writers are not asked to ring any more."""
+CONTESTED_SECONDS = 0.1
+"""The longest pause while some writers could not be asked to ring."""
 VAIN_RINGS = 8
 """Rings in a row for rows that this process may not read: of other shards, of a held key."""
 DEAF_SECONDS = 5.0
@@ -42,42 +46,65 @@ class Rest:
     def __init__(self, doorbell: Doorbell, ownership: Ownership, read: Read, clock: Clock) -> None:
         self._doorbell = doorbell
         self._ownership = ownership
-        self._poll = PollPolicy(read.min_poll_milliseconds / 1000, read.max_poll_milliseconds / 1000)
+        shortest, longest = read.min_poll_milliseconds / 1000, read.max_poll_milliseconds / 1000
+        self._idle = PollPolicy(shortest, longest)
+        self._contested = PollPolicy(shortest, min(longest, max(shortest, CONTESTED_SECONDS)))
+        self._awake_policy = PollPolicy(BREATH_SECONDS, max(BREATH_SECONDS, shortest))
         self._clock = clock
         self._pause = 0.0
-        self._works = False
-        self._look_at = self._deaf_until = 0.0
-        self._busy = self._vain = 0
+        self._works = self._awake = False
+        self._look_at = self._deaf_until = self._found_at = 0.0
+        self._rings, self._heard = Rings(), 0
+        self._vain = 0
         self._rang = False
         self.limitation: str | None = None
         """Why there is no doorbell, and what to do; None where it works."""
 
     async def begin(self) -> None:
         """A new session."""
-        self._pause, self._busy, self._vain, self._rang = 0.0, 0, 0, False
+        self._pause, self._vain, self._rang, self._awake = 0.0, 0, False, False
         self._deaf_until = 0.0
         await self._look()
 
-    async def after(self, rows: int, full: bool, begun: float, beat: Callable[[], None]) -> None:
-        """Wait after a read that began at ``begun`` and found ``rows``; ``full``: as many as it asked for."""
+    async def busy(self) -> None:
+        """A read found more than it takes, and the next one follows at once."""
+        self._found()
+        await self._stay_awake()
+
+    async def after(self, rows: int, begun: float, beat: Callable[[], None]) -> None:
+        """Wait after a read that began at ``begun`` and found ``rows``, fewer than it asked for."""
         now = self._clock.monotonic()
         if now >= self._look_at:
             await self._look()
         if rows:
-            # What rings from here on is for rows that the next read finds, or for ones that it comes before.
-            self._doorbell.rung.clear()
-            self._busy, self._vain, self._rang = self._busy + (BUSY_READS if full else 1), 0, False
-            if self._busy >= BUSY_READS:
-                await self._wake()
+            self._found()
         if not self._works or now < self._deaf_until:
-            await self._poll_later(rows, full, begun, beat)
+            await self._poll_later(rows, begun, beat)
         elif rows:
-            await wait_for(self._ownership.changed, 0.0 if full else BREATH_SECONDS)
+            await self._breathe(begun)
+        elif self._awake and now - self._found_at < QUIET_SECONDS:
+            self._pause = pause_after(self._awake_policy, 0, False, self._pause, self._clock.chance())
+            await wait_for(self._ownership.changed, self._pause)
         else:
-            await self._empty(begun, beat)
+            await self._fall_asleep(begun, beat)
 
-    async def _empty(self, begun: float, beat: Callable[[], None]) -> None:
-        self._busy = 0
+    def _found(self) -> None:
+        # What rings from here on is for rows that the next read finds, or for ones that it comes before.
+        self._doorbell.rung.clear()
+        self._found_at, self._vain, self._rang = self._clock.monotonic(), 0, False
+
+    async def _breathe(self, begun: float) -> None:
+        """A moment, in which more rows may come to go out together."""
+        now = self._clock.monotonic()
+        self._rings, self._heard = self._rings.add(self._doorbell.rings - self._heard, now), self._doorbell.rings
+        if self._rings.is_full:
+            await self._stay_awake()
+        if self._awake:
+            self._pause = BREATH_SECONDS
+        await wait_for(self._ownership.changed, breath_after(self._idle, now - begun))
+
+    async def _fall_asleep(self, begun: float, beat: Callable[[], None]) -> None:
+        self._awake = False
         self._vain = self._vain + 1 if self._rang else 0
         self._rang = False
         if self._vain == 1:
@@ -86,23 +113,25 @@ class Rest:
         if self._vain > VAIN_RINGS:
             self._deaf_until, self._vain = self._clock.monotonic() + DEAF_SECONDS, 0
             await self._wake()
-            await self._poll_later(0, False, begun, beat)
-        elif await self._sleep():
-            await self._listen(beat)
-        else:
-            # Once more before the wait, and then soon again: see above.
+            await self._poll_later(0, begun, beat)
+            return
+        asked = await self._sleep()
+        if asked is Asked.NOW:
+            # Once more before the wait.
             self._pause = 0.0
             self._doorbell.rung.clear()
+        else:
+            await self._listen(self._idle if asked is Asked.BEFORE else self._contested, beat)
 
-    async def _listen(self, beat: Callable[[], None]) -> None:
+    async def _listen(self, policy: PollPolicy, beat: Callable[[], None]) -> None:
         """The bell is not silenced before the wait: it may have rung since the read."""
-        self._pause = pause_after(self._poll, 0, False, self._pause, self._clock.chance())
+        self._pause = pause_after(policy, 0, False, self._pause, self._clock.chance())
         await wait_for_any((self._ownership.changed, self._doorbell.rung), self._pause, beat)
         self._rang = self._doorbell.rung.is_set()
         self._doorbell.rung.clear()
 
-    async def _poll_later(self, rows: int, full: bool, begun: float, beat: Callable[[], None]) -> None:
-        self._pause = pause_after(self._poll, rows, full, self._pause, self._clock.chance())
+    async def _poll_later(self, rows: int, begun: float, beat: Callable[[], None]) -> None:
+        self._pause = pause_after(self._idle, rows, False, self._pause, self._clock.chance())
         await wait_for(self._ownership.changed, begun + self._pause - self._clock.monotonic(), beat)
 
     async def _look(self) -> None:
@@ -114,13 +143,17 @@ class Rest:
         else:
             self._works = self.limitation is None
 
-    async def _sleep(self) -> bool:
-        """Ask to be woken; whether writers were asked already when the last read began."""
+    async def _sleep(self) -> Asked:
         try:
-            return await self._doorbell.sleep(self._poll.longest)
+            return await self._doorbell.sleep()
         except SourceFault as fault:
             self._failed(fault)
-            return True
+            return Asked.SOME
+
+    async def _stay_awake(self) -> None:
+        if self._works and not self._awake:
+            self._awake = True
+            await self._wake()
 
     async def _wake(self) -> None:
         try:

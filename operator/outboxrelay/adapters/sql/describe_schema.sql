@@ -6,7 +6,6 @@ SELECT w.name, c.oid IS NOT NULL AS found,
        current_user::text AS role
 FROM (VALUES ('attempts', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
              ('quarantine', ARRAY['SELECT', 'INSERT']),
-             ('member', ARRAY['SELECT', 'INSERT', 'DELETE']),
-             ('doorbell', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])) AS w (name, privileges)
+             ('member', ARRAY['SELECT', 'INSERT', 'DELETE'])) AS w (name, privileges)
 LEFT JOIN pg_namespace n ON n.nspname = 'outboxrelay'
 LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name

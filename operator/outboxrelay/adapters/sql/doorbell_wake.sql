@@ -1,2 +1,3 @@
--- Listener $2 of table $1 does not ask any more.
-UPDATE outboxrelay.doorbell SET until = '-infinity' WHERE table_id = $1::bigint::oid AND listener = $2
+-- Give the locks of buckets $3 of table $2 back, of class $1, and tell the others who sleep, on channel $4.
+SELECT count(pg_advisory_unlock($1::integer + bucket, $2::bigint::oid::integer)), pg_notify($4, '')
+FROM unnest($3::integer[]) AS bucket

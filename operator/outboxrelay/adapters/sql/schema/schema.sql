@@ -16,12 +16,13 @@ CREATE TABLE IF NOT EXISTS outboxrelay.schema_version (
 );
 DO $check$
 BEGIN
-    IF EXISTS (SELECT FROM outboxrelay.schema_version WHERE version > 1) THEN
-        RAISE EXCEPTION 'schema outboxrelay was made by a newer release than this script (1): use its own script';
+    IF EXISTS (SELECT FROM outboxrelay.schema_version WHERE version > 2) THEN
+        RAISE EXCEPTION 'schema outboxrelay was made by a newer release than this script (2): use its own script';
     END IF;
 END
 $check$;
-INSERT INTO outboxrelay.schema_version (version) VALUES (1) ON CONFLICT (only_row) DO NOTHING;
+INSERT INTO outboxrelay.schema_version AS here (version) VALUES (2)
+ON CONFLICT (only_row) DO UPDATE SET version = 2, applied_at = now() WHERE here.version < 2;
 
 -- Attempts to send rows that failed before, or were under way when a process ended. Healthy rows are never here.
 CREATE TABLE IF NOT EXISTS outboxrelay.attempts (
@@ -85,23 +86,19 @@ CREATE TABLE IF NOT EXISTS outboxrelay.member (
     PRIMARY KEY (relay, member)
 );
 
--- Relays that sleep and want to be woken. Unlogged: what a crash takes from it, the next sleep writes again.
-CREATE UNLOGGED TABLE IF NOT EXISTS outboxrelay.doorbell (
-    table_id oid         NOT NULL,
-    listener text        NOT NULL,
-    until    timestamptz NOT NULL,
-    PRIMARY KEY (table_id, listener)
-) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
-
--- The trigger function of the doorbell: notifies only while somebody sleeps. Writers need no privilege for it.
+-- The trigger function of the doorbell: notifies only while a relay sleeps. A relay that sleeps holds the advisory locks
+-- of class 1652845568 to ...71 and the table's oid; a writer tries to share one of the four until its transaction ends,
+-- and rings where it cannot. No table is read and no lock is waited for; the function has no privilege of its own.
+-- Version 1 read a table, outboxrelay.doorbell. It may be dropped when every relay is of a release that came after it.
 CREATE OR REPLACE FUNCTION outboxrelay.ring() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS
+    LANGUAGE plpgsql AS
 $ring$
 BEGIN
-    IF EXISTS (
-        SELECT FROM outboxrelay.doorbell d WHERE d.table_id = TG_RELID AND d.until > clock_timestamp()
+    IF NOT pg_catalog.pg_try_advisory_xact_lock_shared(
+        1652845568 OPERATOR(pg_catalog.+) (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.&) 3),
+        TG_RELID::pg_catalog.int4
     ) THEN
-        PERFORM pg_notify('outboxrelay_' || TG_RELID::text, '');
+        PERFORM pg_catalog.pg_notify('outboxrelay_' OPERATOR(pg_catalog.||) TG_RELID::pg_catalog.text, '');
     END IF;
     RETURN NULL;
 END
