@@ -2,14 +2,16 @@
 
 Alone; with the doorbell's trigger on the table and no relay; with a relay that polls; with a relay and the doorbell. So
 what the trigger costs can be told from what the relay takes of the machine that it shares with them: these writers
-saturate it. Then alone and with relay and doorbell at half that rate, as services are that leave room.
+saturate it. Then the same at half that rate, as services are that leave room. How often writers rang is counted too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import statistics
 import subprocess
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
@@ -20,6 +22,7 @@ from tests.support.oracle import OutboxTable
 from tests.support.relay_process import RelayProcess, manifest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 CLIENTS = 12
@@ -39,42 +42,52 @@ INSERT INTO outbox (aggregate_id, event_type, payload)
 COMMIT;
 """
 TURNS = ("alone", "trigger", "polling", "relay")
-HALF_TURNS = ("alone", "relay")
 HALF = 0.5
 
 
 class Run(NamedTuple):
-    """Transactions per second, the mean milliseconds of one, and the relay's percent of one core."""
+    """Transactions per second, the mean milliseconds of one, and what was counted meanwhile."""
 
     per_second: float
     milliseconds: float
+    late: float
+    """Mean milliseconds by which a transaction began late, because all clients still were in earlier ones."""
     relay_percent: float = 0.0
+    """The relay's share of one core."""
+    rings: float = 0.0
+    """Notifications a second."""
 
     def __str__(self) -> str:
-        relay = f", relay {self.relay_percent:.0f} % of a core" if self.relay_percent else ""
-        return f"{self.per_second:,.0f}/s ({self.milliseconds:.2f} ms{relay})"
+        late = f", {self.late:.2f} ms late" if self.late else ""
+        relay = f", relay {self.relay_percent:.0f} % of a core, {self.rings:.1f} rings/s" if self.relay_percent else ""
+        return f"{self.per_second:,.0f}/s ({self.milliseconds:.2f} ms{late}{relay})"
 
 
 async def measure(folder: Path, seconds: float, pairs: int) -> dict[str, float]:
     """Percent of the throughput of saturating writers, and percent added to a transaction at half their rate."""
     full: dict[str, list[Run]] = {turn: [] for turn in TURNS}
-    half: dict[str, list[Run]] = {turn: [] for turn in HALF_TURNS}
+    half: dict[str, list[Run]] = {turn: [] for turn in TURNS}
     for number in range(pairs):
         for turn in _rotated(TURNS, number):
             full[turn].append(await run(folder, turn, seconds, None, f"{turn}-{number}"))
         print(f"  turn {number + 1}: {_told(full)}", flush=True)
         rate = HALF * statistics.median(one.per_second for one in full["alone"])
-        for turn in _rotated(HALF_TURNS, number):
+        for turn in _rotated(TURNS, number):
             half[turn].append(await run(folder, turn, seconds, rate, f"{turn}-{number}-half"))
         print(f"  turn {number + 1} at half the rate: {_told(half)}", flush=True)
     rates = {turn: statistics.median(run.per_second for run in runs) for turn, runs in full.items()}
     times = {turn: statistics.median(run.milliseconds for run in runs) for turn, runs in half.items()}
     lost = {turn: round(100 * (1 - rate / rates["alone"]), 1) for turn, rate in rates.items()}
+    added = {turn: round(100 * (time / times["alone"] - 1), 1) for turn, time in times.items()}
     return {
         "writer_slowdown_percent": lost["relay"],
         "writer_slowdown_polling_percent": lost["polling"],
         "writer_slowdown_trigger_percent": lost["trigger"],
-        "writer_half_load_added_percent": round(100 * (times["relay"] / times["alone"] - 1), 1),
+        "writer_slowdown_doorbell_percent": round(100 * (1 - rates["relay"] / rates["polling"]), 1),
+        "writer_half_load_added_percent": added["relay"],
+        "writer_half_load_added_polling_percent": added["polling"],
+        "writer_half_load_added_trigger_percent": added["trigger"],
+        "writer_rings_per_s": round(statistics.median(run.rings for run in full["relay"]), 1),
         "writer_transactions_per_s": round(rates["alone"]),
     }
 
@@ -99,9 +112,11 @@ async def run(folder: Path, turn: str, seconds: float, per_second: float | None,
                 report = relay.wait_ready()
                 if turn == "relay":
                     servers.require_doorbell(report)
-                used = relay.cpu_seconds()
-                found = pgbench(folder, uri, seconds, per_second)
-                found = found._replace(relay_percent=100 * (relay.cpu_seconds() - used) / seconds)
+                async with _rings(uri) as rings:
+                    used = relay.cpu_seconds()
+                    found = await asyncio.to_thread(pgbench, folder, uri, seconds, per_second)
+                    used = relay.cpu_seconds() - used
+                found = found._replace(relay_percent=100 * used / seconds, rings=len(rings) / seconds)
     servers.delete_topic(topic)
     return found
 
@@ -120,7 +135,24 @@ def pgbench(folder: Path, uri: str, seconds: float, per_second: float | None) ->
     rate, latency = re.search(r"tps = ([\d.]+)", done.stdout), re.search(r"latency average = ([\d.]+)", done.stdout)
     assert rate, done.stdout
     assert latency, done.stdout
-    return Run(float(rate[1]), float(latency[1]))
+    # With a rate, pgbench's latency also has the time by which the transaction began late.
+    lag = re.search(r"schedule lag: avg ([\d.]+)", done.stdout)
+    late = float(lag[1]) if lag else 0.0
+    return Run(float(rate[1]), float(latency[1]) - late, late)
+
+
+@asynccontextmanager
+async def _rings(uri: str) -> AsyncIterator[list[str]]:
+    """What is heard of the doorbell meanwhile."""
+    heard: list[str] = []
+    session: Any = await asyncpg.connect(uri)
+    channel = await session.fetchval("SELECT 'outboxrelay_' || 'outbox'::regclass::oid")
+    await session.add_listener(channel, lambda *found: heard.append(str(found[2])))
+    try:
+        yield heard
+        await session.execute("SELECT 1")
+    finally:
+        await session.close()
 
 
 def _rotated(turns: tuple[str, ...], number: int) -> list[str]:
