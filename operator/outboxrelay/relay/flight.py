@@ -49,6 +49,11 @@ class Flight:
         """Rows on their way, and confirmed ones that are still in the table: to be left out of reads."""
         return [*self._settler.unsettled, *(self._publishing[0].ids if self._publishing else [])]
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether rows may be sent: brokers take them, and they are still this process's to send."""
+        return self._circuit.state == "Closed" and self._ownership.is_fresh(self._clock.monotonic())
+
     def begin(self, batch: Batch) -> None:
         """Publish ``batch``; nothing else is on its way."""
         self._progress.begin(len(batch.rows))

@@ -5,25 +5,25 @@ one before it is wholly confirmed, so the order of a key never depends on what h
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import structlog
 
-from outboxrelay.api.names import Reason
 from outboxrelay.decisions.retries import backoff
-from outboxrelay.decisions.rows import ROW_ID, RowId, topic_of
 from outboxrelay.errors import ServerChanged, SourceFault
-from outboxrelay.relay.batch import Batch, ids_of, size_of
+from outboxrelay.relay.batch import Batch
 from outboxrelay.relay.flight import Flight, no_beat
 from outboxrelay.relay.pump_parts import PumpParts
 from outboxrelay.relay.waiting import wait_for
+from outboxrelay.relay.waiting_rows import WaitingRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 1.0
 """Between looks at what may be done while nothing may be read."""
-AGAIN_SECONDS = 5.0
-"""Until a held row that was due and could not be tried is tried again: its topic takes nothing, or no broker does."""
 
 
 class Pump:
@@ -31,12 +31,12 @@ class Pump:
 
     def __init__(self, parts: PumpParts) -> None:
         self._flight = Flight(parts)
+        self._waiting = WaitingRows(parts, self._flight)
         self._source = parts.source
         self._circuit = parts.circuit
         self._settler = parts.settler
         self._ownership = parts.ownership
         self._held = parts.held
-        self._lanes = parts.lanes
         self._poison = parts.poison
         self._careful = parts.careful
         self._reader = parts.reader
@@ -104,17 +104,7 @@ class Pump:
             return
         await self._follow_shards()
         await self._careful.look()
-        await self._see_to_poison()
-        await self._retry_held()
-        await self._probe_topics()
-        if self._held.is_full:
-            await self._flight.complete()
-            raise SourceFault(Reason.NO_PROGRESS, f"{len(self._held)} keys are held: too many to go on; see /state")
-        if self._lanes.is_full:
-            await self._flight.complete()
-            raise SourceFault(
-                Reason.NO_PROGRESS, f"{len(self._lanes)} topics take no rows: too many to go on; see /state"
-            )
+        await self._waiting.see_to(busy=self._busy)
         if self._held.blocks_all:
             await self._flight.arrive()
             await self._idle()
@@ -151,10 +141,7 @@ class Pump:
         owned = self._ownership.owned
         if self._shards - owned:
             await self._flight.arrive()
-            self._held.forget()
-            # The rows that stay ours were left out of reads, so the floor may be above them.
-            self._reader.forget()
-            self._progress.held(0, 0, len(self._lanes))
+            self._waiting.forget()
         self._shards = owned
 
     async def _admit(self, batch: Batch) -> bool:
@@ -164,32 +151,14 @@ class Pump:
         if self._flight.left_behind:
             self._flight.left_behind = False
             return False
-        self._leave_out(batch)
-        if not (self._may_send() and await self._flow.admit(len(batch.ids), batch.size, self._stop, self._beat)):
+        self._waiting.leave_out(batch)
+        if not self._flight.may_begin:
             return False
-        return self._may_send()
-
-    def _leave_out(self, batch: Batch) -> None:
-        """Take out of ``batch`` what its key or its topic keeps in the table, and suspects that go alone later."""
-        rows, condemned = self._careful.sift(batch.rows)
-        if condemned:
-            self._poison.note(batch.rows, condemned)
-        if len(rows) < len(batch.rows):
-            named = {refusal.row_id for refusal in condemned}
-            later = {row[ROW_ID] for row in batch.rows}.difference(ids_of(rows), named)
-            batch.take_out({*later, *named})
-            batch.goes_on = bool(later)
-        waiting = self._held.waiting(batch.rows)
-        if len(self._lanes):
-            waiting += [row for row in batch.rows if topic_of(row) in self._lanes]
-        if waiting:
-            batch.take_out(set(ids_of(waiting)))
+        admitted = await self._flow.admit(len(batch.ids), batch.size, self._stop, self._beat)
+        return admitted and self._flight.may_begin
 
     def _may_read(self) -> bool:
         return bool(self._ownership.owned) and self._ownership.is_fresh(self._clock.monotonic())
-
-    def _may_send(self) -> bool:
-        return self._circuit.state == "Closed" and self._ownership.is_fresh(self._clock.monotonic())
 
     async def _read(self) -> Batch:
         """The next rows, while the batch before the one on its way is settled; raises SourceFault."""
@@ -236,69 +205,6 @@ class Pump:
         self._flight.begin(batch)
         return suspicious
 
-    async def _see_to_poison(self) -> None:
-        """Count what failed, and move aside what failed too often."""
-        if not self._poison.is_due(busy=self._busy):
-            return
-        if self._poison.may_bury:
-            await self._flight.arrive()
-        gone, buried, fault = await self._poison.act()
-        self._settler.add(buried)
-        self._release([*gone, *buried])
-        if fault is not None:
-            await self._circuit.trip(fault)
-
-    async def _retry_held(self) -> None:
-        """Try rows again that were held for a while, each alone with what it needs: it may have been mended."""
-        now = self._clock.monotonic()
-        if unseen := self._held.unseen(now):
-            await self._flight.arrive()
-            there = await self._source.still_pending(unseen)
-            self._release(row_id for row_id in unseen if row_id not in there)
-        due = self._held.due(now)
-        if not due or self._circuit.state == "Open":
-            return
-        await self._flight.arrive()
-        self._held.wait_again(due, now + AGAIN_SECONDS)
-        ticket = self._ownership.begin()
-        try:
-            found = await self._source.read_rows(due)
-        except BaseException:
-            self._ownership.end(ticket)
-            raise
-        rows = [row for row in found if topic_of(row) not in self._lanes]
-        batch = Batch(rows, ids_of(rows), ticket, full=True, size=size_of(rows))
-        if not self._may_send():
-            self._forget(batch)
-            return
-        still = {row[ROW_ID] for row in found}
-        if rows:
-            self._flight.begin(batch)
-            await self._flight.complete()
-            still.difference_update(self._settler.waiting)
-            # Nothing was read behind these rows.
-            self._flight.left_behind = False
-        else:
-            self._forget(batch)
-        self._release(row_id for row_id in due if row_id not in still)
-        await self._flight.settle()
-
-    def _release(self, ids: Iterable[RowId]) -> None:
-        """These rows are delivered or gone: what is behind them goes on."""
-        for row_id in ids:
-            self._held.release([row_id])
-            self._reader.include(row_id)
-            self._poison.over([row_id])
-            log.info("row_released", row_id=row_id)
-        self._progress.held(len(self._held), 0, len(self._lanes))
-
-    async def _probe_topics(self) -> None:
-        if self._lanes.is_due:
-            await self._flight.complete()
-            if await self._lanes.probe():
-                self._reader.sweep()
-            self._progress.held(len(self._held), 0, len(self._lanes))
-
     def _forget(self, batch: Batch) -> None:
         self._ownership.end(batch.ticket)
 
@@ -339,7 +245,7 @@ class Pump:
         try:
             await self._flight.arrive()
             if self._poison.is_due(busy=False) and self._circuit.state == "Closed":
-                await self._see_to_poison()
+                await self._waiting.count(busy=False)
                 await self._flight.settle()
         except SourceFault as fault:
             log.warning("unsettled_at_stop", rows=len(self._settler.waiting), message=fault.message)
