@@ -54,6 +54,7 @@ async def test_a_row_that_commits_while_the_relay_falls_asleep_is_not_overlooked
 async def test_without_the_doorbell_the_table_is_polled_and_it_is_said(line: RelayLine) -> None:
     await line.database.execute("DROP TRIGGER outboxrelay_ring ON outbox")
     relay = line.start()
+    await asyncio.to_thread(relay.wait_ready)
     await line.database.execute(INSERT)
     await line.emptied(seconds=10)
     assert any("no doorbell hangs at public.outbox" in text for text in (relay.state() or {})["limitations"])

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 BREATH_SECONDS = 0.001
-"""The least between the end of one read and the next, where a doorbell makes looking again cheap."""
+LONGEST_BREATH_SECONDS = 0.005
+"""Between the end of one read and the next, where a doorbell makes looking again cheap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ def pause_after(policy: PollPolicy, rows: int, full: bool, pause_before: float, 
     return max(policy.shortest, min(policy.longest, doubled) * (0.9 + 0.1 * chance))
 
 
-def breath_after(policy: PollPolicy, seconds: float) -> float:
+def breath_after(seconds: float) -> float:
     """Seconds of rest after a read found rows that were delivered ``seconds`` after it began.
 
-    Half as long as that: on a machine that is loaded, rows are collected and go out together.
+    Half as long as that, within bounds: on a machine that is loaded, rows are collected and go out together.
     """
-    return min(max(BREATH_SECONDS, seconds / 2), max(BREATH_SECONDS, policy.shortest))
+    return min(max(BREATH_SECONDS, seconds / 2), LONGEST_BREATH_SECONDS)

@@ -101,7 +101,7 @@ class Rest:
             await self._stay_awake()
         if self._awake:
             self._pause = BREATH_SECONDS
-        await wait_for(self._ownership.changed, breath_after(self._idle, now - begun))
+        await wait_for(self._ownership.changed, breath_after(now - begun))
 
     async def _fall_asleep(self, begun: float, beat: Callable[[], None]) -> None:
         self._awake = False
