@@ -32,6 +32,10 @@ bench: .venv/.complete ## Throughput, latency, memory, idle cost: a table and .b
 chaos-relay: .venv/.complete ## Randomised faults on the real servers, judged by the oracle: RUNS=10 JOBS=1 SEED=n
 	@$(PY) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(ADD),--add) $(if $(WRITE_DOCS),--write-docs)
 
+.PHONY: pictures
+pictures: .venv/.complete cluster-up ## Draw kubectl get and outboxrelay top of thirty relays; renews docs/top.svg
+	@$(IN_CLUSTER) $(PY) -m tests.pictures --write-docs
+
 .PHONY: cluster-up
 cluster-up: ## Start the local cluster: Kubernetes, PostgreSQL, Kafka
 	@python3 -m tests.cluster up

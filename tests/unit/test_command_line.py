@@ -15,7 +15,17 @@ import pytest
 import yaml
 
 from outboxrelay import cli
-from outboxrelay.cli import controller, crd, explain, incidents, quarantine, relay, sql  # noqa: F401 - they register
+from outboxrelay.cli import (  # noqa: F401 - they register
+    chain,
+    controller,
+    crd,
+    explain,
+    incidents,
+    quarantine,
+    relay,
+    sql,
+    top,
+)
 
 NO_OUTPUT = {
     "outboxrelay controller": "runs until SIGTERM, and its logs are JSON",

@@ -79,7 +79,7 @@ def printer_columns() -> list[dict[str, Any]]:
         _column("Backlog", ".status.backlog.display", "Rows that wait"),
         _column("Lag", ".status.backlog.lagDisplay", "Age of the oldest row that waits"),
         _column("Incidents", ".status.openIncidents", "Open incidents", kind="integer"),
-        _column("Quarantined", ".status.quarantinedRows", "Rows moved aside", kind="integer"),
+        _column("Quarantined", ".status.quarantinedRows", "Rows moved aside", kind="integer", wide=True),
         _column("Table", ".spec.source.table.name", "Outbox table", wide=True),
         _column("Topic", ".spec.target.topic", "Kafka topic", wide=True),
         _column("Scaling", _scaling("reason"), "Who or what decides on the number of pods", wide=True),

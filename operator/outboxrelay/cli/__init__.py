@@ -20,6 +20,7 @@ EPILOG = """\b
 Examples:
   outboxrelay sql --config relay.yaml --role orders_relay | psql "$URI"
   outboxrelay relay --config relay.yaml --credentials credentials
+  outboxrelay top -A
   outboxrelay quarantine list --held
   outboxrelay crd | kubectl apply --server-side -f -
 
@@ -73,7 +74,17 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    from outboxrelay.cli import controller, crd, explain, incidents, quarantine, relay, sql  # noqa: F401 - each registers its command
+    from outboxrelay.cli import (  # noqa: F401 - each registers its command
+        chain,
+        controller,
+        crd,
+        explain,
+        incidents,
+        quarantine,
+        relay,
+        sql,
+        top,
+    )
 
     try:
         code = cli.main(standalone_mode=False)

@@ -11,12 +11,10 @@ import click
 
 from outboxrelay.api.incidents import RUNBOOKS, Severity
 from outboxrelay.cli import cli
-from outboxrelay.cli.options import Number, Seconds
+from outboxrelay.cli.options import NAMESPACE, Number, Seconds
 from outboxrelay.errors import InvalidInput
 from outboxrelay.settings import ControllerSettings
 from outboxrelay.telemetry import LEVELS, configure_logging
-
-NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 EPILOG = """\b
 Examples:

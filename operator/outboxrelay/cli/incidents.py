@@ -12,12 +12,11 @@ import click
 
 from outboxrelay.api.incidents import IncidentStatus
 from outboxrelay.cli import cli
-from outboxrelay.cli.controller import NAMESPACE
 from outboxrelay.cli.options import with_cluster
+from outboxrelay.cli.relays import Scope, list_once
 from outboxrelay.decisions.backlog import lag_display
 from outboxrelay.decisions.incidents.status import moment, parse_incidents
-from outboxrelay.errors import ClusterFault, InvalidInput
-from outboxrelay.manifests.kinds import RELAY
+from outboxrelay.errors import ClusterFault
 
 NOT_LISTED = 1
 WIDEST = 400
@@ -55,12 +54,10 @@ def incidents(
     output: str,
 ) -> int:
     """List open incidents of OutboxRelays, the newest first; what many relays share is one line."""
-    if namespace and all_namespaces:
-        raise InvalidInput("--namespace and --all-namespaces exclude each other")
-    if namespace is not None and not NAMESPACE.fullmatch(namespace):
-        raise InvalidInput(f"--namespace: {namespace!r} is not the name of a namespace")
+    scope = Scope(namespace, all_namespaces, "", context, kubeconfig)
+    scope.check()
     try:
-        bodies = asyncio.run(_relays(namespace, all_namespaces, context, kubeconfig))
+        bodies = asyncio.run(list_once(scope))
     except ClusterFault as fault:
         click.echo(f"outboxrelay: {fault.message}", err=True)
         return NOT_LISTED
@@ -143,16 +140,3 @@ def _cut(text: str, room: int) -> str:
 def _as_json(item: Found) -> dict[str, Any]:
     incident = item.incident.model_dump(by_alias=True, exclude_none=True)
     return {"namespace": item.namespace, "relay": item.relay, **incident}
-
-
-async def _relays(
-    namespace: str | None, everywhere: bool, context: str | None, kubeconfig: str | None
-) -> list[dict[str, Any]]:
-    # What it imports takes time that the other commands need not spend.
-    from outboxrelay.adapters.kube import default_namespace, open_client
-    from outboxrelay.adapters.kube_objects import KubeObjects
-
-    scope = None if everywhere else namespace or default_namespace(kubeconfig=kubeconfig, context=context)
-    async with open_client(kubeconfig=kubeconfig, context=context, user_agent="outboxrelay-cli") as client:
-        bodies, _ = await KubeObjects(client).list(RELAY, scope)
-    return bodies

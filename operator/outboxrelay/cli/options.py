@@ -1,10 +1,12 @@
 """What several commands share: how numbers are named, and the format of what is printed."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 

@@ -17,7 +17,12 @@ def rows_display(rows: int, exact: bool) -> str:
     """480, 1.2k, 50k; >100k where counting stopped at its bound."""
     if not exact:
         return f">{_short(COUNT_LIMIT)}"
-    return _short(rounded(rows))
+    return quantity_display(rows)
+
+
+def quantity_display(number: float) -> str:
+    """480, 1.2k, 50k, 3.4M."""
+    return _short(rounded(number))
 
 
 def lag_display(seconds: float | None) -> str:
@@ -38,6 +43,8 @@ def lag_display(seconds: float | None) -> str:
 def _short(number: int) -> str:
     if number < 1000:
         return str(number)
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:.1f}".removesuffix(".0") + "M"
     thousands = number / 1000
     return f"{thousands:.1f}k" if thousands < 10 and number % 1000 else f"{round(thousands)}k"
 
