@@ -17,6 +17,7 @@ from tests.benchmarks import (
     controller_memory,
     debezium,
     debezium_build,
+    fleet,
     held_snapshot,
     idle,
     large_rows,
@@ -67,8 +68,11 @@ MEASUREMENTS = {
     "broker-frozen": Measurement("2½", lambda folder, _: outage.measure(folder, "freeze", "thaw", "outage_frozen")),
     "idle": Measurement("½", lambda folder, of: idle.measure(folder, of.seconds)),
     "controller": Measurement("½", lambda folder, _: controller_memory.measure(folder)),
+    "fleet": Measurement("10", lambda folder, of: fleet.measure(folder, of.relays, of.steady)),
 }
-NEEDS_KUBERNETES = {"controller"}
+NEEDS_KUBERNETES = {"controller", "fleet"}
+ONLY_BY_NAME = {"fleet"}
+"""Not part of a run of everything."""
 
 
 FAILURES = (SystemExit, OSError, subprocess.SubprocessError)
@@ -112,16 +116,20 @@ def inside(options: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The options, and what there is to measure."""
     listed = "".join(f"  {name:<15} about {one.minutes} min\n" for name, one in MEASUREMENTS.items())
+    head = f"measurements, all by default but {', '.join(ONLY_BY_NAME)}:"
     found = argparse.ArgumentParser(
         prog="python3 -m tests.benchmarks",
         description=__doc__,
-        epilog=f"measurements, all of them by default:\n{listed}\nexample: --only throughput --only debezium",
+        epilog=f"{head}\n{listed}\nexample: --only throughput --only debezium",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     found.add_argument("--rows", type=int, default=300_000, help="rows of one drain (default 300000)")
     found.add_argument("--pairs", type=int, default=3, help="turns of everything that is compared (default 3)")
     found.add_argument("--seconds", type=float, default=20, help="length of each steady measurement (default 20)")
     found.add_argument("--largest", type=int, default=5_000_000, help="largest backlog of scaling (default 5000000)")
+    sizes = [50, 200, 500]
+    found.add_argument("--relays", type=int, nargs="+", default=sizes, help="sizes of the fleet (default 50 200 500)")
+    found.add_argument("--steady", type=float, default=60, help="seconds of each fleet that are measured (default 60)")
     found.add_argument("--only", action="append", choices=MEASUREMENTS, metavar="NAME", help="one of those below")
     found.add_argument("--write-docs", action="store_true", help="write the table of docs/performance.md too")
     return found
@@ -130,7 +138,8 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Bring up what is needed, measure inside, and leave nothing behind that was not there before."""
     options = parser().parse_args()
-    options.only = list(dict.fromkeys(options.only or MEASUREMENTS))
+    everything = [name for name in MEASUREMENTS if name not in ONLY_BY_NAME]
+    options.only = list(dict.fromkeys(options.only or everything))
     if os.environ.get("OUTBOXRELAY_INSIDE"):
         inside(options)
         return

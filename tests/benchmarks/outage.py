@@ -144,7 +144,7 @@ def sample(at: float, report: dict[str, Any], memory: float, lag: float) -> Samp
 
 def counts(relay: RelayProcess) -> tuple[float, float]:
     """How often its circuit opened so far, and how many rows it delivered."""
-    faults, rows = (relay.metric(f"outboxrelay_{name}_total") for name in ("target_faults", "rows_delivered"))
+    faults, rows = (relay.metric(f"outboxrelay_{name}_total") for name in ("target_faults", "delivered_rows"))
     return sum(faults), sum(rows)
 
 

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry
-
 from outboxrelay.api.report import RelayReport
 from outboxrelay.api.source import Database
 from outboxrelay.api.spec import OutboxRelaySpec
@@ -13,12 +11,12 @@ from outboxrelay.controller.apply import Applier
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.events import Events
 from outboxrelay.controller.incidents import IncidentKeeper
+from outboxrelay.controller.metrics import Metrics
 from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Relays
 from outboxrelay.controller.reporter import Reporter
 from outboxrelay.controller.scaling import Autoscaler
-from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
@@ -117,12 +115,18 @@ class Bench:
     def __init__(self, kube: FakeKube | None = None) -> None:
         self.kube, self.clock, self.world, self.relays = kube or FakeKube(), MovedClock(), FakeWorld(), Relays()
         self.cache = FakeCache(self.kube)
-        self.registry = CollectorRegistry()
+        self.metrics = Metrics()
         self.woken: list[Key] = []
         self.told = Told()
         claims = Claims(self.woken.append)
         self.prober = Prober(
-            self.world, self.world, self.world, clock=self.clock, wake=self.woken.append, interval=0.001
+            self.world,
+            self.world,
+            self.world,
+            self.metrics.probes,
+            clock=self.clock,
+            wake=self.woken.append,
+            interval=0.001,
         )
         self.incidents = IncidentKeeper(
             self.told, self.told, clock=self.clock, interval=5, runbooks="https://books.example/incidents"
@@ -136,10 +140,11 @@ class Bench:
             Reporter(self.kube, Events(self.kube, clock=self.clock), self.incidents, clock=self.clock, interval=15),
             claims,
             Autoscaler(clock=self.clock, period=5.0),
-            ScalingMetrics(self.registry),
+            self.metrics.scaling,
             clock=self.clock,
             interval=5,
         )
+        self.metrics.each.follow(self.reconciler.numbers)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Bench"]:

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from outboxrelay.api.names import Reason
 from outboxrelay.api.report import RelayReport
 from outboxrelay.api.spec import OutboxRelaySpec
+from outboxrelay.controller.probe_metrics import ProbeMetrics
 from outboxrelay.controller.prober import Prober, SecretTexts, Subject
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
@@ -80,7 +82,9 @@ def subject(table: str) -> Subject:
 
 @asynccontextmanager
 async def probing(world: World, woken: list[Key]) -> AsyncIterator[Prober]:
-    prober = Prober(world, world, world, clock=LoopClock(), wake=woken.append, interval=5)
+    prober = Prober(
+        world, world, world, ProbeMetrics(CollectorRegistry()), clock=LoopClock(), wake=woken.append, interval=5
+    )
     async with owned(prober.run()):
         yield prober
 

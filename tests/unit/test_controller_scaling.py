@@ -4,8 +4,6 @@ goes on from."""
 from datetime import timedelta
 from typing import Any
 
-from prometheus_client import generate_latest
-
 from outboxrelay.api.report import RelayReport
 from outboxrelay.decisions.facts import TableCount
 from outboxrelay.errors import ClusterFault, TargetFault
@@ -362,7 +360,7 @@ async def test_a_step_that_is_refused_for_good_is_not_told_as_taken() -> None:
         await live(bench, 30)
         assert asked(bench) == 1
         assert "ScaledUp" not in bench.events()
-        assert "outboxrelay_scaling_steps_total{" not in generate_latest(bench.registry).decode()
+        assert "outboxrelay_scaling_steps_total{" not in bench.metrics.text().decode()
 
 
 async def test_numbers_that_move_are_written_every_15_seconds_at_most() -> None:
@@ -382,7 +380,7 @@ async def test_metrics_show_what_was_decided_and_are_gone_with_the_relay() -> No
         bench.world.counted = BACKLOG
         await begin(bench)
         await live(bench, 20)
-        text = generate_latest(bench.registry).decode()
+        text = bench.metrics.text().decode()
         of = 'namespace="shop",relay="orders"'
         assert f"outboxrelay_scaling_desired_replicas{{{of}}} {asked(bench)}.0" in text
         assert f'outboxrelay_scaling_steps_total{{kind="ScaledUp",{of}}}' in text
@@ -390,4 +388,4 @@ async def test_metrics_show_what_was_decided_and_are_gone_with_the_relay() -> No
         assert text.count("outboxrelay_scaling_active{") == 1
         bench.relays.deliver("DELETED", bench.kube.objects[RELAY.kind, *KEY])
         await bench.look(KEY)
-        assert of not in generate_latest(bench.registry).decode()
+        assert of not in bench.metrics.text().decode()

@@ -6,7 +6,7 @@ group: when one of them ends, all end, and the process with them, to be started 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from outboxrelay.adapters.kube_lease import KubeLease
 from outboxrelay.adapters.kube_objects import KubeObjects
 from outboxrelay.adapters.kube_watch import KubeWatch
 from outboxrelay.adapters.notify import Alertmanager, Webhook, open_session
-from outboxrelay.adapters.report_client import ReportClient, open_reports
+from outboxrelay.adapters.report_client import open_reports
 from outboxrelay.api.incidents import Severity
 from outboxrelay.controller.apply import Applier
 from outboxrelay.controller.children import Children
@@ -46,8 +46,6 @@ from outboxrelay.errors import ClusterFault
 from outboxrelay.settings import ControllerSettings
 
 log = structlog.get_logger(__name__)
-
-Wake = Callable[[Key], None]
 
 WAIT_FOR_API_SECONDS = 2.0
 STOP_SECONDS = 10.0
@@ -113,7 +111,7 @@ async def _stand_and_lead(settings: ControllerSettings, client: KubeClient, heal
             group.create_task(work, name="leader's work")
     finally:
         health.leading = health.working = False
-        metrics.leading.set(0)
+        metrics.stepped_down()
         await leader.release("gave up: its watch of OutboxRelays was dead" if health.blind else "")
 
 
@@ -146,7 +144,15 @@ async def _lead(
             queue.wake(key)
 
         claims, children = Claims(wake), Children(objects, KubeWatch(client), wake)
-        prober = _prober(settings, database, broker, reports, wake)
+        prober = Prober(
+            database,
+            broker,
+            reports,
+            metrics.probes,
+            clock=clock,
+            wake=wake,
+            interval=settings.probe_interval,
+        )
         reconciler = Reconciler(
             relays,
             children,
@@ -170,9 +176,10 @@ async def _lead(
                 # Before any is looked at: what many share has ended only when all of them say so.
                 incidents.adopt(key, uid, found_status(body).incidents)
             queue.wake(key)
-            metrics.relays.set(len(relays.keys()))
 
-        metrics.queue.set_function(lambda: len(queue))
+        metrics.relays.set_function(lambda: len(relays.keys()))
+        metrics.queue.set_function(queue.due)
+        metrics.each.follow(reconciler.numbers)
         async with asyncio.TaskGroup() as group:
             group.create_task(notifications.run(), name="notifications")
             if predecessor is not None:
@@ -203,12 +210,6 @@ async def _notifications(settings: ControllerSettings, metrics: Metrics) -> Asyn
         yield Notifications(
             receivers, clock=clock, least=Severity(settings.notify_severity), count=metrics.incidents.noticed
         )
-
-
-def _prober(
-    settings: ControllerSettings, database: DatabaseProbe, broker: BrokerProbe, reports: ReportClient, wake: Wake
-) -> Prober:
-    return Prober(database, broker, reports, clock=SystemClock(), wake=wake, interval=settings.probe_interval)
 
 
 async def _wait_for_relays(resync: Resync) -> None:

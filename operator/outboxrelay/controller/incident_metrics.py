@@ -70,7 +70,7 @@ class IncidentMetrics(Collector):
         by_relay = GaugeMetricFamily(
             "outboxrelay_relay_incidents_open",
             "Open incidents of a relay that has any.",
-            labels=["namespace", "outboxrelay", "severity"],
+            labels=["namespace", "relay", "severity"],
         )
         for place, count in relays.items():
             by_relay.add_metric(place, count)

@@ -68,6 +68,10 @@ class Memories:
             memory = self._memories[key] = Memory(uid, now, status=fresh())
         return memory
 
+    def items(self) -> list[tuple[Key, Memory]]:
+        """Every relay that was looked at."""
+        return list(self._memories.items())
+
     def forget(self, key: Key) -> None:
         """Drop a relay that is gone."""
         self._memories.pop(key, None)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import structlog
 
@@ -66,6 +66,21 @@ class ReportSource(Protocol):
         """The pod's report; None where it does not answer."""
 
 
+class ProbeMeter(Protocol):
+    """Counts and times looks."""
+
+    def looked(self, side: str, result: str, seconds: float, gap: float | None) -> None:
+        """A side of a relay was looked at."""
+
+
+class Looked(NamedTuple):
+    """What came of one look at a side of a relay."""
+
+    result: Literal["answered", "failed", "silent"]
+    news: bool
+    """Whether the answer means something new."""
+
+
 @dataclass(slots=True)
 class Results:
     """The newest answers."""
@@ -99,6 +114,7 @@ class Prober:
         source: SourceProbe,
         target: TargetProbe,
         reports: ReportSource,
+        meter: ProbeMeter,
         *,
         clock: Clock,
         wake: Callable[[Key], None],
@@ -107,6 +123,7 @@ class Prober:
         self._source = source
         self._target = target
         self._reports = reports
+        self._meter = meter
         self._clock = clock
         self._wake = wake
         self._interval = interval
@@ -128,8 +145,12 @@ class Prober:
             self.forget(key)
             watched = self._watched[key] = _Watched(subject)
             watched.tasks = [
-                self._group.create_task(self._loop(key, watched, look), name=f"{look.__name__} {key[0]}/{key[1]}")
-                for look in (self._look_at_source, self._look_at_target, self._look_at_pods)
+                self._group.create_task(self._loop(key, watched, side, look), name=f"{side} of {key[0]}/{key[1]}")
+                for side, look in (
+                    ("source", self._look_at_source),
+                    ("target", self._look_at_target),
+                    ("pods", self._look_at_pods),
+                )
             ]
         elif watched.subject != subject:
             watched.subject = subject
@@ -148,17 +169,21 @@ class Prober:
         return watched.results if watched else Results()
 
     async def _loop(
-        self, key: Key, watched: _Watched, look: Callable[[Key, _Watched], Coroutine[Any, Any, bool]]
+        self, key: Key, watched: _Watched, side: str, look: Callable[[Key, _Watched], Coroutine[Any, Any, Looked]]
     ) -> None:
+        ended: float | None = None
         while True:
-            outcome = await isolated(
-                partial(look, key, watched), seconds=2 * PROBE_SECONDS, name=f"{look.__name__} {key}"
-            )
+            began = self._clock.monotonic()
+            outcome = await isolated(partial(look, key, watched), seconds=2 * PROBE_SECONDS, name=f"{side} {key}")
             if outcome.error is not None:
                 log.error("probe_broken", namespace=key[0], relay=key[1], exc_info=outcome.error)
-            elif outcome.value:
+            elif outcome.value is not None and outcome.value.news:
                 self._wake(key)
-            doubtful = watched.in_doubt and look == self._look_at_source
+            now = self._clock.monotonic()
+            result = outcome.value.result if outcome.value is not None else "failed"
+            self._meter.looked(side, result, now - began, None if ended is None else now - ended)
+            ended = now
+            doubtful = watched.in_doubt and side == "source"
             await self._pause(watched, DOUBT_SECONDS if doubtful else self._interval)
 
     async def _pause(self, watched: _Watched, seconds: float) -> None:
@@ -170,8 +195,8 @@ class Prober:
         except TimeoutError:
             return
 
-    async def _look_at_source(self, key: Key, watched: _Watched) -> bool:
-        """Ask the database once; whether the answer means something new."""
+    async def _look_at_source(self, key: Key, watched: _Watched) -> Looked:
+        """Ask the database once."""
         subject, results = watched.subject, watched.results
         reports = results.fresh_reports(self._clock.monotonic())
         rows = [row for item in reports for row in item.report.held.rows]
@@ -185,28 +210,28 @@ class Prober:
         silent = found.reason is Reason.TIMEOUT and before is not None and before.healthy
         if silent and not watched.in_doubt:
             watched.in_doubt = True
-            return False
+            return Looked("silent", news=False)
         watched.in_doubt = False
         results.source = found
         counted = outcome.value
         if counted is None:
-            return _news(before, found)
+            return Looked(_result(found), _news(before, found))
         first = results.count is None
         empty = results.count is not None and results.count.rows == 0
         results.count = Count(self._clock.monotonic(), counted.rows, counted.exact, counted.oldest_age)
-        return first or empty != (counted.rows == 0) or _news(before, found)
+        return Looked("answered", first or empty != (counted.rows == 0) or _news(before, found))
 
-    async def _look_at_target(self, key: Key, watched: _Watched) -> bool:
-        """Ask the brokers once; whether the answer means something new."""
+    async def _look_at_target(self, key: Key, watched: _Watched) -> Looked:
+        """Ask the brokers once."""
         subject, results = watched.subject, watched.results
         work = partial(self._target.check, subject.spec, subject.secrets, PROBE_SECONDS)
         outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"check {key}")
         place = subject.spec.target.place
         before, results.target = results.target, self._probe(outcome, place, Reason.BROKER_UNAVAILABLE)
-        return _news(before, results.target)
+        return Looked(_result(results.target), _news(before, results.target))
 
-    async def _look_at_pods(self, key: Key, watched: _Watched) -> bool:
-        """Ask every pod once; whether an answer means something new."""
+    async def _look_at_pods(self, key: Key, watched: _Watched) -> Looked:
+        """Ask every pod once."""
         pods, results = dict(watched.pods), watched.results
         answers = await asyncio.gather(
             *(
@@ -227,7 +252,8 @@ class Prober:
                 results.reports[name] = PodReport(now, outcome.value)
         for name in set(results.reports) - set(pods):
             del results.reports[name]
-        return before != {name: _meaning(item.report) for name, item in results.reports.items()}
+        news = before != {name: _meaning(item.report) for name, item in results.reports.items()}
+        return Looked("answered" if all(outcome.value for outcome in answers) else "silent", news)
 
     def _probe(self, outcome: Outcome[Any], what: str, silence: Reason) -> Probe:
         now = self._clock.monotonic()
@@ -239,6 +265,12 @@ class Prober:
             log.error("probe_broken", what=what, exc_info=outcome.error)
             return Probe(now, Reason.PROBE_STALE, f"{what} cannot be asked: the operator's log says why")
         return Probe(now)
+
+
+def _result(probe: Probe) -> Literal["answered", "failed", "silent"]:
+    if probe.healthy:
+        return "answered"
+    return "silent" if probe.reason in (Reason.TIMEOUT, Reason.BROKER_UNAVAILABLE) else "failed"
 
 
 def _news(before: Probe | None, after: Probe) -> bool:

@@ -44,6 +44,11 @@ class WorkQueue:
         """Keys that wait or run."""
         return len(self._due) + len(self._running)
 
+    def due(self) -> int:
+        """Keys that run, or would if a worker were free."""
+        now = asyncio.get_running_loop().time()
+        return len(self._running) + sum(1 for _, when in self._waiting() if when <= now)
+
     def wake(self, key: Key, after: float = 0.0) -> None:
         """Look at ``key`` in ``after`` seconds, or sooner where that was asked for already."""
         if key in self._running and not after:

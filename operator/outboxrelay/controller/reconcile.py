@@ -1,11 +1,12 @@
 """One look at one relay: observe, plan, apply, report. Level-triggered: why it was woken does not matter."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from outboxrelay.api.manifest import RelayIdentity
-from outboxrelay.api.names import child_name
+from outboxrelay.api.names import Condition, child_name
+from outboxrelay.api.status import OutboxRelayStatus
 from outboxrelay.controller.apply import Applications, Applier
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.clock import Clock
@@ -13,6 +14,7 @@ from outboxrelay.controller.memory import Memories, Memory
 from outboxrelay.controller.observe import deployment_facts, pod_facts
 from outboxrelay.controller.plan import Observed, Plan, plan
 from outboxrelay.controller.prober import Prober, Results, Subject
+from outboxrelay.controller.relay_metrics import RelayNumbers
 from outboxrelay.controller.relays import Relays
 from outboxrelay.controller.reporter import Reporter, found_status
 from outboxrelay.controller.scaling import Autoscaler, Outcome
@@ -20,6 +22,7 @@ from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.backlog import progressed
 from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.conditions import STALE_SECONDS
 from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, Verdict
 from outboxrelay.decisions.incidents.silence import heard, silent
 from outboxrelay.decisions.scaling import scaling_active, step_news
@@ -95,6 +98,12 @@ class Reconciler:
         if not self._still_asking(memory, facts):
             await self._reporter.report(identity, facts, memory, news)
         return min(self._interval, decided.again_after or self._interval)
+
+    def numbers(self) -> Iterator[tuple[Key, RelayNumbers]]:
+        """What is known now of each relay."""
+        now = self._clock.monotonic()
+        for key, memory in self._memories.items():
+            yield key, _numbers(memory, self._prober.results(key), now)
 
     def _scale(self, key: Key, observed: Observed, memory: Memory, pods: list[PodFacts]) -> Outcome | None:
         """How many pods the relay should have; None where its spec cannot be read."""
@@ -214,6 +223,20 @@ class Reconciler:
         memory.progress = progressed(
             memory.progress, now=now, waiting=waiting, delivered=delivered, excused=not (expected and well)
         )
+
+
+def _numbers(memory: Memory, results: Results, now: float) -> RelayNumbers:
+    status = memory.status or OutboxRelayStatus()
+    ready = next((item.status for item in status.conditions if item.type == Condition.READY), None)
+    count = results.count if results.count is not None and now - results.count.at <= STALE_SECONDS else None
+    lag = None if count is None else count.oldest_age if count.rows else 0.0
+    return RelayNumbers(
+        ready=None if ready is None else ready == "True",
+        backlog_rows=None if count is None else count.rows,
+        lag_seconds=None if lag is None else max(0.0, lag),
+        held_keys=None if status.held is None else status.held.keys,
+        quarantined_rows=status.quarantined_rows,
+    )
 
 
 def _identity(body: Mapping[str, Any]) -> RelayIdentity:

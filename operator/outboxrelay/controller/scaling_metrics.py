@@ -69,6 +69,12 @@ class ScalingMetrics:
         for kind in STEPS:
             _remove(self._steps, *key, kind)
 
+    def clear(self) -> None:
+        """No relay is looked after any more."""
+        for metric in (self._desired, self._need, self._capacity, self._active, self._steps):
+            metric.clear()
+        self._reasons.clear()
+
 
 def _remove(metric: Gauge | Counter, *labels: str) -> None:
     """Without a complaint where there is no such series."""

@@ -1,6 +1,8 @@
 """The series at /metrics. What is slow to know (the backlog) is the operator's business."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from outboxrelay import __version__
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ROWS = (1, 5, 10, 50, 100, 500, 1000, 2500, 5000, 10000)
@@ -11,8 +13,11 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self.rows = Counter("outboxrelay_rows_delivered", "Rows that Kafka confirmed.", registry=registry)
-        self.bytes = Counter("outboxrelay_bytes_delivered", "Bytes of their keys and values.", registry=registry)
+        ProcessCollector(registry=registry)
+        build = Gauge("outboxrelay_build_info", "1; the version is a label.", ["version"], registry=registry)
+        build.labels(__version__).set(1)
+        self.rows = Counter("outboxrelay_delivered_rows", "Rows that Kafka confirmed.", registry=registry)
+        self.bytes = Counter("outboxrelay_delivered_bytes", "Bytes of their keys and values.", registry=registry)
         self.batch_rows = Histogram("outboxrelay_batch_rows", "Rows of a batch.", buckets=ROWS, registry=registry)
         self.read_seconds = _seconds("outboxrelay_read_seconds", "Duration of a read of the table.", registry)
         self.publish_seconds = _seconds("outboxrelay_publish_seconds", "Duration until a batch is confirmed.", registry)
