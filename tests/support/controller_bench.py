@@ -137,7 +137,9 @@ class Bench:
             Surveyor(self.kube, self.cache, claims, self.world, clock=self.clock, image="relay:1"),
             Applier(self.kube, self.cache.remember, clock=self.clock),
             self.prober,
-            Reporter(self.kube, Events(self.kube, clock=self.clock), self.incidents, clock=self.clock, interval=15),
+            Reporter(
+                self.kube, Events(self.kube, clock=self.clock), self.incidents, clock=self.clock, interval=lambda: 15.0
+            ),
             claims,
             Autoscaler(clock=self.clock, period=5.0),
             self.metrics.scaling,

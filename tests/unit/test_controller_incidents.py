@@ -225,13 +225,13 @@ async def test_metrics_show_what_is_open_and_nothing_of_what_is_gone() -> None:
         await looks(bench, ["orders"], 3)
         text = generate_latest(registry).decode()
         assert 'outboxrelay_incidents_open{severity="Critical",type="BrokerUnavailable"} 1.0' in text
-        assert 'outboxrelay_relay_incidents_open{namespace="shop",outboxrelay="orders",severity="Critical"} 1.0' in text
+        assert 'outboxrelay_relay_incidents_open{namespace="shop",relay="orders",severity="Critical"} 1.0' in text
         assert 'outboxrelay_notifications_pending{receiver="webhook"} 2.0' in text
         bench.world.target_fault = None
         await looks(bench, ["orders"], 4)
         text = generate_latest(registry).decode()
         assert 'outboxrelay_incidents_open{severity="Critical",type="BrokerUnavailable"} 0.0' in text
-        assert 'outboxrelay="orders"' not in text
+        assert 'relay="orders"' not in text
 
 
 async def test_a_failover_of_the_operator_is_told_and_resolved() -> None:

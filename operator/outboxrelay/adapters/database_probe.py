@@ -26,6 +26,8 @@ from outboxrelay.errors import SourceFault
 
 APPLICATION_NAME = "outboxrelay controller"
 SHARED_FAILURE_SECONDS = 2.0
+VERIFY_SECONDS = 30.0
+"""How long a table that fits is taken to fit, while its rows can be counted and the server accepts writes."""
 IDLE_SECONDS = 60.0
 """A connection that nobody asked for so long is closed: its relays are gone, or log in otherwise now."""
 KEY_LIMIT = 200
@@ -43,6 +45,15 @@ CONNECTION_REASONS = frozenset(
 Secrets = Mapping[tuple[str, str], str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A table that was found to fit."""
+
+    reading: Reading
+    shape: TableShape
+    at: float
+
+
 @dataclass(slots=True)
 class _Link:
     """The connection to one database, and what it last failed with."""
@@ -52,9 +63,11 @@ class _Link:
     failure: SourceFault | None = None
     failed_at: float = 0.0
     asked_at: float = 0.0
+    tables: dict[str, _Known] = field(default_factory=dict)
 
     def drop(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once; the next may lead to another server."""
+        self.tables.clear()
         if self.connection is not None:
             self.connection.terminate()
             self.connection = None
@@ -130,8 +143,7 @@ async def _look(
     try:
         if link.connection is None or link.connection.is_closed():
             link.connection = await connect(settings, application_name=APPLICATION_NAME, statement_timeout=seconds)
-        shape = (await verify(link.connection, reading)).shape
-        return await _count(link.connection, reading.table, shape, exclusions, seconds)
+        return await _counted(link, link.connection, reading, exclusions, seconds)
     except BaseException as error:
         fault = translate(error) if isinstance(error, Exception) else None
         if fault is None or fault.reason in CONNECTION_REASONS:
@@ -141,16 +153,47 @@ async def _look(
         raise fault from None
 
 
+async def _counted(
+    link: _Link, connection: asyncpg.Connection, reading: Reading, exclusions: Exclusions, seconds: float
+) -> TableCount:
+    """The count; the table is verified where that was not done lately, or where counting brings up any doubt."""
+    table, known = reading.table, link.tables.get(reading.table.qualified_name)
+    if known is not None and known.reading == reading and time.monotonic() - known.at < VERIFY_SECONDS:
+        try:
+            found = await _count(connection, table, known.shape, exclusions, seconds)
+        except asyncpg.PostgresError as error:
+            if connection.is_closed() or isinstance(error, asyncpg.QueryCanceledError):
+                raise
+        else:
+            if found is not None:
+                return found
+    link.tables.pop(table.qualified_name, None)
+    shape = (await verify(connection, reading)).shape
+    found = await _count(connection, table, shape, exclusions, seconds)
+    if found is None:
+        raise SourceFault(Reason.READ_ONLY, "the server has just ceased to accept writes")
+    link.tables[table.qualified_name] = _Known(reading, shape, time.monotonic())
+    return found
+
+
 async def _count(
     connection: asyncpg.Connection, table: Table, shape: TableShape, exclusions: Exclusions, seconds: float
-) -> TableCount:
+) -> TableCount | None:
+    """The count; None where the server accepts no writes."""
     statement = _statement(table, shape, bool(exclusions.keys), bool(exclusions.rows))
     arguments: list[object] = [COUNT_LIMIT + 1]
     arguments += [[key[:KEY_LIMIT] for key in exclusions.keys]] if exclusions.keys else []
     arguments += [list(exclusions.rows)] if exclusions.rows else []
-    async with connection.transaction(readonly=True):
-        await connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+    # One trip to the server, where transaction() and a statement would be two.
+    await connection.execute(f"BEGIN READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}")
+    try:
         row = await connection.fetchrow(statement, *arguments)
+    except asyncpg.PostgresError:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+    if row["refuses_writes"]:
+        return None
     age = None if row["oldest_age"] is None else float(row["oldest_age"])
     return TableCount(rows=min(row["rows"], COUNT_LIMIT), exact=row["rows"] <= COUNT_LIMIT, oldest_age=age)
 

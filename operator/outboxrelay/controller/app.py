@@ -42,6 +42,7 @@ from outboxrelay.controller.resync import BlindWatch, Resync
 from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.pacing import numbers_interval
 from outboxrelay.errors import ClusterFault
 from outboxrelay.settings import ControllerSettings
 
@@ -159,7 +160,13 @@ async def _lead(
             Surveyor(objects, children, claims, database, clock=clock, image=settings.relay_image),
             Applier(objects, children.remember, clock=clock),
             prober,
-            Reporter(objects, Events(objects, clock=clock), incidents, clock=clock, interval=settings.status_interval),
+            Reporter(
+                objects,
+                Events(objects, clock=clock),
+                incidents,
+                clock=clock,
+                interval=lambda: numbers_interval(settings.status_interval, len(relays)),
+            ),
             claims,
             Autoscaler(clock=clock, period=settings.probe_interval),
             metrics.scaling,
@@ -171,13 +178,15 @@ async def _lead(
         await _wait_for_relays(resync)
 
         def deliver(event: str | None, body: Body) -> None:
+            news = relays.is_news(event, body)
             key, uid = relays.deliver(event, body), body["metadata"]["uid"]
             if event != "DELETED" and not incidents.knows(key, uid):
                 # Before any is looked at: what many share has ended only when all of them say so.
                 incidents.adopt(key, uid, found_status(body).incidents)
-            queue.wake(key)
+            if news:
+                queue.wake(key)
 
-        metrics.relays.set_function(lambda: len(relays.keys()))
+        metrics.relays.set_function(relays.__len__)
         metrics.queue.set_function(queue.due)
         metrics.each.follow(reconciler.numbers)
         async with asyncio.TaskGroup() as group:

@@ -25,6 +25,24 @@ RETRIES = (1, 1, 2, 3, *([5] * 10_000))
 """Seconds between attempts while the API server answers 5xx: days of it, never more than 5 s to come back."""
 
 
+class NoHistory(kopf.DiffBaseStorage):
+    """kopf compares each object with what it last handled, whether or not a handler asks for that; none here does.
+
+    Without this it copies each body anew for each event, and each status that is written comes back as one.
+    """
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        """Nothing of a body is compared."""
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        """Nothing was handled before."""
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Nothing is written into objects."""
+
+
 class WatchEnded(RuntimeError):
     """kopf stopped delivering events."""
 
@@ -115,6 +133,7 @@ def service_account(
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoHistory()
     settings.scanning.disabled = True
     settings.watching.server_timeout = 45
     settings.watching.client_timeout = 50

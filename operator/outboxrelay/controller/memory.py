@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.api.status import OutboxRelayStatus
-from outboxrelay.controller.plan import Applied
+from outboxrelay.controller.plan import Applied, Desired
 from outboxrelay.controller.scaling import Scaled
 from outboxrelay.controller.secrets import SecretValues
 from outboxrelay.decisions.backlog import Progress
@@ -31,6 +32,10 @@ class Memory:
     uid: str
     since: float
     """When this leader first looked at it."""
+    manifest: RelayManifest | None = None
+    """The spec as it was last read, of the generation that it names."""
+    desired: Desired | None = None
+    """The children that were last worked out from it."""
     secrets: SecretValues | None = None
     credentials: str = ""
     """Hash of what the Secrets held when pods were last made from it."""

@@ -5,7 +5,7 @@ A plan for a relay that is as it should be holds no step, so that an operator th
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,18 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Desired:
+    """The children that were last worked out, and from what: they are the same while that is."""
+
+    generation: int
+    image: str
+    credentials: str
+    replicas: int
+    children: tuple[tuple[str, dict[str, Any], str], ...]
+    """Kind, body and digest, in the order of being applied."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """All that a plan depends on."""
 
@@ -56,6 +68,8 @@ class Observed:
     applied: Mapping[str, Applied] = field(default_factory=dict)
     replicas: int | None = None
     """Pods to ask for where the spec leaves that to the operator."""
+    known: Desired | None = None
+    """What was worked out for this relay before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,8 @@ class Plan:
     steps: tuple[Step, ...] = ()
     again_after: float | None = None
     """Seconds after which to look again, where something is waited for."""
+    desired: Desired | None = None
+    """To be given to the next plan for this relay."""
 
 
 WAIT_SECONDS = 1.0
@@ -90,11 +106,12 @@ def plan(observed: Observed) -> Plan:
     if obstacle := _obstacle(observed):
         return obstacle
     if observed.refusal is None:
-        return Plan(Verdict(), _steps(observed, _desired(observed, manifest)))
+        desired = _desired(observed, manifest)
+        return Plan(Verdict(), _steps(observed, desired.children), desired=desired)
     if DEPLOYMENT.kind not in observed.children or not _must_stop(observed.refusal, manifest):
         return Plan(observed.refusal)
     stopped = deployment(manifest, image=observed.image, credentials=observed.credentials, replicas=0)
-    return Plan(observed.refusal, _steps(observed, [stopped]))
+    return Plan(observed.refusal, _steps(observed, [(DEPLOYMENT.kind, stopped, digest_of(stopped))]))
 
 
 def digest_of(body: Mapping[str, Any]) -> str:
@@ -108,12 +125,16 @@ def _must_stop(refusal: Verdict, manifest: RelayManifest) -> bool:
     return refusal.reason is Reason.CONFLICTING_RELAY or asked_replicas(manifest) == 0
 
 
-def _desired(observed: Observed, manifest: RelayManifest) -> list[dict[str, Any]]:
+def _desired(observed: Observed, manifest: RelayManifest) -> Desired:
     replicas = asked_replicas(manifest)
     if replicas is None:
         replicas = first_replicas(manifest) if observed.replicas is None else observed.replicas
+    known, inputs = observed.known, (observed.identity.generation, observed.image, observed.credentials, replicas)
+    if known is not None and inputs == (known.generation, known.image, known.credentials, known.replicas):
+        return known
     pods = deployment(manifest, image=observed.image, credentials=observed.credentials, replicas=replicas)
-    return [service_account(manifest), config_map(manifest), pods]
+    bodies = [service_account(manifest), config_map(manifest), pods]
+    return Desired(*inputs, tuple((body["kind"], body, digest_of(body)) for body in bodies))
 
 
 def _obstacle(observed: Observed) -> Plan | None:
@@ -130,13 +151,11 @@ def _obstacle(observed: Observed) -> Plan | None:
     return None
 
 
-def _steps(observed: Observed, bodies: list[dict[str, Any]]) -> tuple[Step, ...]:
+def _steps(observed: Observed, children: Sequence[tuple[str, dict[str, Any], str]]) -> tuple[Step, ...]:
     steps = []
-    for body in bodies:
-        kind = body["kind"]
+    for kind, body, digest in children:
         if kind not in CHILD_KINDS or kind not in observed.looked_at:
             continue
-        digest = digest_of(body)
         live, last = observed.children.get(kind), observed.applied.get(kind)
         unchanged = last is not None and last.digest == digest
         if live is None:

@@ -173,15 +173,16 @@ class Prober:
     ) -> None:
         ended: float | None = None
         while True:
-            began = self._clock.monotonic()
-            outcome = await isolated(partial(look, key, watched), seconds=2 * PROBE_SECONDS, name=f"{side} {key}")
-            if outcome.error is not None:
-                log.error("probe_broken", namespace=key[0], relay=key[1], exc_info=outcome.error)
-            elif outcome.value is not None and outcome.value.news:
+            began, looked = self._clock.monotonic(), Looked("failed", news=False)
+            try:
+                # What may hang is bounded by each look itself.
+                looked = await look(key, watched)
+            except Exception:
+                log.exception("probe_broken", namespace=key[0], relay=key[1])
+            if looked.news:
                 self._wake(key)
             now = self._clock.monotonic()
-            result = outcome.value.result if outcome.value is not None else "failed"
-            self._meter.looked(side, result, now - began, None if ended is None else now - ended)
+            self._meter.looked(side, looked.result, now - began, None if ended is None else now - ended)
             ended = now
             doubtful = watched.in_doubt and side == "source"
             await self._pause(watched, DOUBT_SECONDS if doubtful else self._interval)

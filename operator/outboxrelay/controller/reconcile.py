@@ -88,6 +88,7 @@ class Reconciler:
         if outcome is not None:
             observed = replace(observed, replicas=outcome.replicas)
         decided = plan(observed)
+        memory.desired = decided.desired or memory.desired
         applied = await self._applier.apply(identity, observed, decided, memory)
         news = applied.news
         if applied.refusal is None:

@@ -20,12 +20,24 @@ def version_of(body: Body) -> Version:
     return metadata["uid"], metadata.get("generation", 0)
 
 
+def essence_of(body: Body) -> object:
+    """What of an OutboxRelay is looked at: everything but its status, which is the operator's own."""
+    metadata = body["metadata"]
+    kept = ("generation", "deletionTimestamp", "labels", "annotations")
+    return version_of(body), [metadata.get(field) for field in kept]
+
+
 class Relays:
     """Bodies by key, and the versions that the watch delivered."""
 
     def __init__(self) -> None:
         self._bodies: dict[Key, Body] = {}
         self._delivered: dict[Key, Version] = {}
+
+    def is_news(self, event: str | None, body: Body) -> bool:
+        """Whether an event, not yet taken, says more than that the operator itself has written a status."""
+        known = self._bodies.get(key_of(body))
+        return event in (None, "DELETED") or known is None or essence_of(known) != essence_of(body)
 
     def deliver(self, event: str | None, body: Body) -> Key:
         """Take an event of the watch; gives the key that is to be looked at."""
@@ -51,6 +63,10 @@ class Relays:
     def get(self, key: Key) -> Body | None:
         """The newest body known."""
         return self._bodies.get(key)
+
+    def __len__(self) -> int:
+        """How many are known."""
+        return len(self._bodies)
 
     def keys(self) -> list[Key]:
         """Every relay known."""

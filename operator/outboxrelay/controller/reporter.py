@@ -1,6 +1,6 @@
 """Telling what was found: status of the OutboxRelay where it changed, and Events on transitions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -44,7 +44,13 @@ class Reporter:
     """Writes status and Events."""
 
     def __init__(
-        self, objects: StatusSink, events: EventSink, incidents: IncidentKeeper, *, clock: Clock, interval: float
+        self,
+        objects: StatusSink,
+        events: EventSink,
+        incidents: IncidentKeeper,
+        *,
+        clock: Clock,
+        interval: Callable[[], float],
     ) -> None:
         self._objects = objects
         self._events = events
@@ -66,7 +72,7 @@ class Reporter:
         memory.news += look.news
         status = status.model_copy(update={"incidents": look.incidents, "open_incidents": look.open})
         since = facts.now - memory.written_at
-        if worth_writing(before, status, since=since, interval=self._interval):
+        if worth_writing(before, status, since=since, interval=self._interval()):
             if not await self._write(identity, status, before):
                 return
             memory.status, memory.written_at = status, facts.now

@@ -68,7 +68,9 @@ class Surveyor:
         """What a plan needs; raises ClusterFault where the API does not answer."""
         key = identity.namespace, identity.name
         try:
-            manifest = RelayManifest(identity=identity, spec=parse_spec(body.get("spec")))
+            manifest = memory.manifest
+            if manifest is None or manifest.identity != identity:
+                manifest = memory.manifest = RelayManifest(identity=identity, spec=parse_spec(body.get("spec")))
         except InvalidInput as problem:
             self._claims.withdraw(key)
             return self._observed(identity, None, Verdict(Reason.INVALID_SPEC, str(problem)), memory)
@@ -140,6 +142,7 @@ class Surveyor:
             looked_at=looked_at,
             children=children or {},
             applied=dict(memory.applied),
+            known=memory.desired,
         )
 
 
