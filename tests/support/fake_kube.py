@@ -108,18 +108,19 @@ class FakeWatch:
     """A watch whose events a test sends."""
 
     def __init__(self) -> None:
-        self.events: asyncio.Queue[tuple[str, str, Object] | ClusterFault] = asyncio.Queue()
-        self.watches = 0
+        self.events: asyncio.Queue[tuple[str, str, Object] | ClusterFault | None] = asyncio.Queue()
+        """None ends the watch as the server does after its time."""
+        self.versions: list[str] = []
+        """Where watches of Deployments began."""
 
     async def watch(
         self, kind: ResourceKind, namespace: str | None, *, selector: str, version: str
     ) -> AsyncIterator[tuple[str, Object]]:
         """Events of the kind Deployment; other kinds stay silent."""
-        self.watches += 1
         if kind.kind != "Deployment":
             await asyncio.Event().wait()
-        while True:
-            event = await self.events.get()
+        self.versions.append(version)
+        while (event := await self.events.get()) is not None:
             if isinstance(event, ClusterFault):
                 raise event
             yield event[1], event[2]

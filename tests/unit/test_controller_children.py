@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from outboxrelay.api.names import Reason
-from outboxrelay.controller.children import Children
+from outboxrelay.controller.children import RELIST_SECONDS, Children
 from outboxrelay.controller.observe import deployment_facts, fingerprint, pod_facts
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.errors import ClusterFault
@@ -49,6 +49,30 @@ async def test_a_watch_that_has_fallen_too_far_behind_lists_anew_at_once() -> No
         watch.events.put_nowait(ClusterFault(410, "Expired", "too old"))
         await asyncio.sleep(0.1)
         assert woken == [KEY]
+
+
+async def test_a_watch_that_ends_goes_on_where_it_ended_and_lists_anew_only_now_and_then() -> None:
+    kube, watch, woken = FakeKube(), FakeWatch(), list[Key]()
+    children = Children(kube, watch, woken.append)
+    async with owned(children.run([])):
+        await children.synced()
+        kube.calls.clear()
+        body = live(kube)
+        watch.events.put_nowait(("event", "ADDED", body))
+        await asyncio.sleep(45)
+        watch.events.put_nowait(None)
+        await asyncio.sleep(1)
+        assert watch.versions[1:] == [body["metadata"]["resourceVersion"]]
+        assert kube.calls == []
+        # Nobody tells of this one.
+        live(kube, 5)
+        await asyncio.sleep(RELIST_SECONDS)
+        watch.events.put_nowait(None)
+        await asyncio.sleep(1)
+        assert len(kube.calls) == 1
+        found = children.deployment(KEY, "orders-relay")
+        assert found is not None
+        assert found["spec"]["replicas"] == 5
 
 
 async def test_an_api_server_that_is_away_is_tried_again_with_backoff_until_it_is_back() -> None:

@@ -42,6 +42,7 @@ CONNECTION_REASONS = frozenset(
     }
 )
 
+NOTHING = Exclusions()
 Secrets = Mapping[tuple[str, str], str]
 
 
@@ -51,6 +52,8 @@ class _Known:
 
     reading: Reading
     shape: TableShape
+    statement: str
+    """That counts, where nothing is excluded."""
     at: float
 
 
@@ -160,7 +163,9 @@ async def _counted(
     table, known = reading.table, link.tables.get(reading.table.qualified_name)
     if known is not None and known.reading == reading and time.monotonic() - known.at < VERIFY_SECONDS:
         try:
-            found = await _count(connection, table, known.shape, exclusions, seconds)
+            plain = exclusions == NOTHING
+            statement = known.statement if plain else _statement(table, known.shape, exclusions)
+            found = await _count(connection, statement, exclusions, seconds)
         except asyncpg.PostgresError as error:
             if connection.is_closed() or isinstance(error, asyncpg.QueryCanceledError):
                 raise
@@ -169,18 +174,17 @@ async def _counted(
                 return found
     link.tables.pop(table.qualified_name, None)
     shape = (await verify(connection, reading)).shape
-    found = await _count(connection, table, shape, exclusions, seconds)
+    found = await _count(connection, _statement(table, shape, exclusions), exclusions, seconds)
     if found is None:
         raise SourceFault(Reason.READ_ONLY, "the server has just ceased to accept writes")
-    link.tables[table.qualified_name] = _Known(reading, shape, time.monotonic())
+    link.tables[table.qualified_name] = _Known(reading, shape, _statement(table, shape, NOTHING), time.monotonic())
     return found
 
 
 async def _count(
-    connection: asyncpg.Connection, table: Table, shape: TableShape, exclusions: Exclusions, seconds: float
+    connection: asyncpg.Connection, statement: str, exclusions: Exclusions, seconds: float
 ) -> TableCount | None:
     """The count; None where the server accepts no writes."""
-    statement = _statement(table, shape, bool(exclusions.keys), bool(exclusions.rows))
     arguments: list[object] = [COUNT_LIMIT + 1]
     arguments += [[key[:KEY_LIMIT] for key in exclusions.keys]] if exclusions.keys else []
     arguments += [list(exclusions.rows)] if exclusions.rows else []
@@ -198,14 +202,14 @@ async def _count(
     return TableCount(rows=min(row["rows"], COUNT_LIMIT), exact=row["rows"] <= COUNT_LIMIT, oldest_age=age)
 
 
-def _statement(table: Table, shape: TableShape, some_keys: bool, some_rows: bool) -> str:
+def _statement(table: Table, shape: TableShape, exclusions: Exclusions) -> str:
     columns = table.layout
     filters, number = [], 2
-    if some_keys:
+    if exclusions.keys:
         key = f"t.{quoted(columns.key)}::text" if columns.key else "NULL::text"
         filters.append(f"({key} IS NULL OR left({key}, {KEY_LIMIT}) <> ALL(${number}::text[]))")
         number += 1
-    if some_rows:
+    if exclusions.rows:
         ids = "bigint[]" if shape.numeric_ids else "text[]::uuid[]"
         filters.append(f"t.{quoted(columns.id)} <> ALL(${number}::{ids})")
     created = f"t.{quoted(columns.created_at)}"

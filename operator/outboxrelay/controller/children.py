@@ -1,6 +1,7 @@
 """The relays' Deployments and pods as they are: our own watch, because kopf sends no label selector to the server.
 
-Each cycle lists anew and then watches for about 45 s; what changed wakes the relay that owns it.
+Each watch lasts about 45 s and the next goes on where it ended; what changed wakes the relay that owns it. A list anew,
+after errors and every five minutes, finds what no watch has told.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from outboxrelay.manifests.kinds import DEPLOYMENT, POD, ResourceKind
 
 log = structlog.get_logger(__name__)
 
+RELIST_SECONDS = 300.0
 BACKOFF = BackoffPolicy(initial=0.5, maximum=10.0, multiplier=2.0)
 TRIM: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     DEPLOYMENT.kind: trimmed_deployment,
@@ -97,14 +99,18 @@ class Children:
         return {}
 
     async def _follow(self, kind: ResourceKind, scope: str | None) -> None:
-        failures = 0
+        failures, version, listed_at = 0, "", 0.0
+        now = asyncio.get_running_loop().time
         while True:
             try:
-                version = await self._relist(kind, scope)
-                failures = 0
+                if not version or now() - listed_at >= RELIST_SECONDS:
+                    version, listed_at = await self._relist(kind, scope), now()
                 async for event, body in self._watcher.watch(kind, scope, selector=LABEL_RELAY, version=version):
+                    failures = 0
+                    version = body["metadata"].get("resourceVersion") or version
                     self._take(kind, scope, event, body)
             except ClusterFault as fault:
+                version = ""
                 if fault.status == 410:
                     continue
                 failures += 1

@@ -82,7 +82,9 @@ class Relays:
             (old_uid, old_generation), (uid, generation) = version_of(known), version_of(body)
             if old_uid == uid and generation < old_generation:
                 return
-        self._bodies[key] = body
+        # Who wrote which field is of no use here, and half of the object.
+        metadata = {field: value for field, value in body["metadata"].items() if field != "managedFields"}
+        self._bodies[key] = {**body, "metadata": metadata}
 
     def _forget(self, key: Key, uid: str) -> None:
         known = self._bodies.get(key)
