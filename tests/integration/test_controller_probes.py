@@ -115,6 +115,38 @@ async def test_a_table_that_does_not_fit_is_named(
     assert raised.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("DROP TABLE outbox", Reason.TABLE_NOT_FOUND),
+        ("ALTER TABLE outbox RENAME COLUMN created_at TO made_at", Reason.SCHEMA_MISMATCH),
+        ("ALTER DATABASE {name} SET default_transaction_read_only = on", Reason.READ_ONLY),
+    ],
+)
+async def test_what_happens_to_a_table_that_was_well_is_seen_at_the_next_look(
+    database: str, probe: DatabaseProbe, statement: str, reason: Reason
+) -> None:
+    for _ in range(2):
+        assert (await probe.count(spec(), secrets(database), Exclusions(), SECONDS)).rows == 0
+    await run(database, statement.format(name=database.split("?")[0].rpartition("/")[2]))
+    if reason is Reason.READ_ONLY:
+        # A setting of the database holds for new sessions.
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'outboxrelay controller'"
+        await run(Rig.from_environment().postgres, f"{end} AND datname = '{database.split('?')[0].rpartition('/')[2]}'")
+    with pytest.raises(SourceFault) as raised:
+        await probe.count(spec(), secrets(database), Exclusions(), SECONDS)
+    assert raised.value.reason == reason
+    assert isinstance(await probe_again(probe, database), SourceFault)
+
+
+async def probe_again(probe: DatabaseProbe, database: str) -> object:
+    """What comes of one more look."""
+    try:
+        return await probe.count(spec(), secrets(database), Exclusions(), SECONDS)
+    except SourceFault as fault:
+        return fault
+
+
 async def test_a_wrong_password_names_the_role_the_server_and_the_secret_but_no_password(
     database: str, probe: DatabaseProbe
 ) -> None:

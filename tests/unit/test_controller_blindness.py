@@ -114,3 +114,21 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
     body = relays.get(KEY)
     assert body is not None
     assert body["metadata"]["generation"] == 3
+
+
+def test_a_status_that_comes_back_is_no_news_and_every_other_change_is() -> None:
+    relays, body = Relays(), relay_body()
+    assert relays.is_news("ADDED", body)
+    relays.deliver("ADDED", body)
+    written = {**body, "status": {"observedGeneration": 1}, "metadata": {**body["metadata"], "resourceVersion": "9"}}
+    assert not relays.is_news("MODIFIED", written)
+    assert relays.is_news(None, written), "a watch that lists anew may have missed anything"
+    assert relays.is_news("DELETED", written)
+    for field, value in (("generation", 2), ("labels", {"a": "b"}), ("deletionTimestamp", "now"), ("uid", "other")):
+        assert relays.is_news("MODIFIED", {**body, "metadata": {**body["metadata"], field: value}})
+
+
+def test_who_wrote_which_field_is_not_kept() -> None:
+    relays, body = Relays(), relay_body()
+    key = relays.deliver("ADDED", {**body, "metadata": {**body["metadata"], "managedFields": [{"manager": "x"}]}})
+    assert relays.get(key) == body

@@ -7,7 +7,7 @@ from outboxrelay.controller.plan import Applied, Child, Observed, Plan, plan
 from outboxrelay.decisions.facts import Verdict
 from outboxrelay.manifests.kinds import CHILD_KINDS
 from outboxrelay.manifests.ownership import Ownership
-from tests.support.relay_bodies import identity, manifest
+from tests.support.relay_bodies import identity, manifest, relay_body
 
 ALL = frozenset(CHILD_KINDS)
 OURS = Child(Ownership.OURS, "seen")
@@ -109,3 +109,17 @@ def test_a_relay_whose_table_another_one_has_runs_no_pods() -> None:
     assert plan(observed(refusal=refusal)).steps == ()
     decided = plan(observed(refusal=refusal, children=dict.fromkeys(ALL, OURS)))
     assert [step.body["spec"]["replicas"] for step in decided.steps] == [0]
+
+
+def test_children_are_worked_out_anew_only_when_what_they_are_made_from_changes() -> None:
+    first = plan(observed())
+    again = plan(observed(applied=as_applied(first), known=first.desired))
+    assert again.desired is first.desired
+    for change in ({"image": "relay:2"}, {"credentials": "other"}, {"identity": identity(relay_body(generation=2))}):
+        changed = plan(observed(known=first.desired, **change))
+        assert changed.desired is not first.desired
+        assert changed.steps == plan(observed(**change)).steps
+    more = manifest(scaling={"mode": "Auto"})
+    assert plan(observed(manifest=more, replicas=3, known=plan(observed(manifest=more, replicas=2)).desired)).steps == (
+        plan(observed(manifest=more, replicas=3)).steps
+    )

@@ -188,3 +188,46 @@ async def test_forgotten_relays_are_asked_about_no_more() -> None:
         prober.forget(A)
         await asyncio.sleep(60)
         assert len(world.asked["a"]) == 1
+
+
+def gaps(meter: ProbeMetrics, registry: CollectorRegistry, side: str, result: str) -> tuple[float, float]:
+    """How many gaps were seen, and how many of them were of ten seconds at most."""
+    labels = {"side": side, "result": result}
+    name = "outboxrelay_controller_probe_gap_seconds"
+    total = registry.get_sample_value(f"{name}_count", labels) or 0.0
+    return total, registry.get_sample_value(f"{name}_bucket", {**labels, "le": "10.0"}) or 0.0
+
+
+async def test_how_regularly_everybody_is_asked_is_measured_apart_from_who_does_not_answer() -> None:
+    world, registry = World(), CollectorRegistry()
+    meter = ProbeMetrics(registry)
+    prober = Prober(world, world, world, meter, clock=LoopClock(), wake=lambda _key: None, interval=5)
+    world.tables["a"] = hang
+    async with owned(prober.run()):
+        prober.watch(A, subject("a"), {})
+        prober.watch(B, subject("b"), {"one": "10.0.0.1", "hung": "10.0.0.9"})
+        await asyncio.sleep(100)
+    total, in_time = gaps(meter, registry, "source", "answered")
+    assert total == in_time
+    assert 15 <= total <= 25
+    silent, _ = gaps(meter, registry, "source", "silent")
+    assert 5 <= silent <= 15
+    assert gaps(meter, registry, "target", "answered")[0] > 30
+    assert gaps(meter, registry, "pods", "silent")[0] > 5
+
+
+async def test_a_bug_in_a_look_is_logged_and_the_side_is_asked_again() -> None:
+    world, registry = World(), CollectorRegistry()
+    meter, clock = ProbeMetrics(registry), LoopClock()
+    prober = Prober(world, world, world, meter, clock=clock, wake=lambda _key: None, interval=5)
+    async with owned(prober.run()):
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(1)
+        # No answer of any adapter: what an answer leads to is broken.
+        prober.results(A).reports["x"] = None  # type: ignore[assignment]
+        await asyncio.sleep(30)
+        assert gaps(meter, registry, "source", "failed")[0] > 2
+        prober.results(A).reports.clear()
+        before = len(world.asked["a"])
+        await asyncio.sleep(10)
+        assert len(world.asked["a"]) > before

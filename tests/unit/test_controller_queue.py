@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from outboxrelay.controller.queue import BACKOFF, WorkQueue
+from outboxrelay.controller.queue import BACKOFF, WORKERS, WorkQueue
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.errors import ClusterFault
+from tests.support.tasks import owned
 
 pytestmark = pytest.mark.looptime
 
@@ -139,3 +140,18 @@ async def test_work_that_hangs_is_given_up_and_the_others_go_on() -> None:
         queue.wake(B)
         await asyncio.sleep(100)
     assert len(desk.times(B)) == 1
+
+
+async def test_five_hundred_relays_at_once_are_looked_at_a_few_at_a_time_and_new_ones_before_known_ones() -> None:
+    desk = Desk()
+    desk.again = 5.0
+    queue = WorkQueue(desk.work)
+    keys = [("shop", f"relay-{number:03}") for number in range(500)]
+    async with owned(queue.run()):
+        for key in keys:
+            queue.wake(key)
+        assert queue.due() == 500
+        await asyncio.sleep(500 / WORKERS + 1)
+        assert desk.most == WORKERS
+        # Those that are due again after five seconds have waited behind those that nobody has looked at yet.
+        assert [key for _, key in desk.begun[:500]] == keys
