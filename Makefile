@@ -28,6 +28,14 @@ check: .venv/.complete ## Lint, types, layers, unit tests: about two minutes
 bench: .venv/.complete ## Throughput, latency, memory, idle cost: a table and .bench/latest.json
 	@$(PY) -m tests.benchmarks
 
+.PHONY: bench-fleet
+bench-fleet: .venv/.complete ## One operator with 50, 200 and 500 relays: cost, writes, first look (SIZES="50 200 500")
+	@$(PY) -m tests.benchmarks --only fleet $(if $(SIZES),--relays $(SIZES)) $(if $(WRITE_DOCS),--write-docs)
+
+.PHONY: chaos-operator
+chaos-operator: .venv/.complete ## The leading operator killed while specs change: RUNS=30 SEED=n
+	@$(PY) -m tests.chaos.kills $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: chaos-relay
 chaos-relay: .venv/.complete ## Randomised faults on the real servers, judged by the oracle: RUNS=10 JOBS=1 SEED=n
 	@$(PY) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(ADD),--add) $(if $(WRITE_DOCS),--write-docs)

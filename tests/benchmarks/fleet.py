@@ -47,6 +47,7 @@ COLLECTIONS = (
 )
 RESOURCES = ("outboxrelays", "deployments", "configmaps", "serviceaccounts", "secrets", "events", "pods")
 GAPS = "outboxrelay_controller_probe_gap_seconds_bucket"
+LOOKS = "outboxrelay_controller_reconciles_total"
 SIDES = ("source", "target", "pods")
 
 
@@ -98,8 +99,9 @@ async def _one(folder: Path, size: int, seconds: float) -> dict[str, float]:
             (item["metadata"]["namespace"], item["metadata"]["name"]): item["metadata"]["uid"] for item in items
         }
         began = time.monotonic()
-        async with _controller(folder, f"fleet-{size}") as (pid, port):
-            first = await _all_observed(objects, size, began)
+        async with _controller(folder, f"fleet-{size}") as (process, port):
+            pid = process.pid
+            first = await _all_observed(objects, size, began, process)
             used = cpu_seconds(pid)
             print(f"  {size} relays: first look at all after {first:.1f} s, {used:.1f} s of processor", flush=True)
             await world.run_pods(objects, members)
@@ -115,31 +117,33 @@ async def _one(folder: Path, size: int, seconds: float) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def _controller(folder: Path, name: str) -> AsyncIterator[tuple[int, int]]:
+async def _controller(folder: Path, name: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     port = free_port()
     command = [sys.executable, "-m", "outboxrelay", "controller", "--relay-image", "localhost/none:none"]
     command += ["--lease-namespace", LEASE_NAMESPACE, "--lease-name", name, "--port", str(port), "--identity", name]
     with (folder / f"{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=dict(os.environ))
     try:
-        yield process.pid, port
-        if process.returncode is not None:
-            raise SystemExit(f"the controller ended:\n{(folder / f'{name}.log').read_text()[-3000:]}")
+        yield process, port
+    except SystemExit:
+        print((folder / f"{name}.log").read_text()[-2000:])
+        raise
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
 
 
-async def _all_observed(objects: KubeObjects, size: int, began: float) -> float:
+async def _all_observed(objects: KubeObjects, size: int, began: float, process: asyncio.subprocess.Process) -> float:
     """Seconds until every relay has a status of its generation."""
-    while time.monotonic() - began < FIRST_SECONDS:
+    done = 0
+    while time.monotonic() - began < FIRST_SECONDS and process.returncode is None:
         items, _ = await objects.list(RELAY, None)
         done = sum(item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"] for item in items)
         if done == size:
             return time.monotonic() - began
         await asyncio.sleep(0.5)
-    raise SystemExit(f"after {FIRST_SECONDS:.0f} s only {done} of {size} relays had been looked at")
+    raise SystemExit(f"after {time.monotonic() - began:.0f} s only {done} of {size} relays had been looked at")
 
 
 async def _all_ready(objects: KubeObjects, size: int) -> int:
@@ -174,12 +178,14 @@ async def _steady(pid: int, port: int, seconds: float) -> dict[str, float]:
     ours = {verb_and_kind: n for verb_and_kind, n in made.items() if verb_and_kind[1] in RESOURCES}
     writes = sum(n for (verb, _, _), n in ours.items() if verb not in ("GET", "LIST", "WATCH"))
     reads = sum(n for (verb, _, _), n in ours.items() if verb in ("GET", "LIST"))
+    looks = sum(after.get(key, 0) - before.get(key, 0) for key in after if key[0] == LOOKS)
     found = {
         "cpu_percent": round(100 * used / took, 1),
         "rss_mb": round(memory_mb(pid), 1),
         "status_writes_per_s": round(status / took, 2),
         "writes_per_s": round(writes / took, 2),
         "reads_per_s": round(reads / took, 2),
+        "looks_per_s": round(looks / took, 1),
     }
     for side in SIDES:
         gaps = {bound: after.get(key, 0) - before.get(key, 0) for bound, key in _buckets(after, side)}

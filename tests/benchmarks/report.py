@@ -56,6 +56,14 @@ TARGETS = {
     "outage_frozen_recovery_seconds": Target("≤", 60),
     "relay_rss_mb": Target("≤", 90),
     "idle_cpu_percent": Target("≤", 1.5),
+    "fleet_500_first_look_seconds": Target("≤", 120),
+    "fleet_500_cpu_percent": Target("≤", 50),
+    "fleet_500_rss_mb": Target("≤", 250),
+    "fleet_500_status_writes_per_s": Target("≤", 20),
+    "fleet_500_probe_gap_source_seconds": Target("≤", 10),
+    "fleet_500_probe_gap_target_seconds": Target("≤", 10),
+    "fleet_500_probe_gap_pods_seconds": Target("≤", 10),
+    "fleet_cpu_growth": Target("≤", 1.1),
 }
 """On two cores that the relay shares with PostgreSQL, Kafka and whatever it is compared with."""
 
@@ -129,6 +137,20 @@ MEANINGS = {
     "idle_queries_per_s": "Relay with nothing to do, statements/s",
     "controller_rss_mb": "Controller with one relay, MB resident",
 }
+FLEET_MEANINGS = {
+    "first_look_seconds": "{} relays: start of the controller until each has a status, s",
+    "cpu_percent": "the same, then: % of one core",
+    "rss_mb": "the same, then: MB resident",
+    "status_writes_per_s": "the same, then: statuses written/s while every backlog moves",
+    "writes_per_s": "the same, then: all writes/s",
+    "reads_per_s": "the same, then: gets and lists/s",
+    "looks_per_s": "the same, then: looks/s; a fifth of the relays where the controller keeps up",
+    "probe_gap_source_seconds": "the same, one database hung: longest gap between answers of another, s, rounded up",
+    "probe_gap_target_seconds": "the same, of brokers",
+    "probe_gap_pods_seconds": "the same, of pods",
+}
+MEANINGS |= {f"fleet_{n}_{name}": text.format(n) for n in (50, 200, 500) for name, text in FLEET_MEANINGS.items()}
+MEANINGS["fleet_cpu_growth"] = "What a relay costs among 500, times what it costs among 200"
 
 
 def table(figures: Mapping[str, float]) -> str:

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.needs_cluster
 
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1, 100_000)
-PAIRS = 2 if KILLS < 10 else 5
+PAIRS = min(KILLS, 6)
+"""Side by side, each with a Lease and relays of its own: most of a round is waiting."""
 
 
 async def test_killed_leaders_leave_the_cluster_as_declared(outboxrelays: None, tmp_path: Path) -> None:

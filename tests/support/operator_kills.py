@@ -43,8 +43,8 @@ TAKEN = "taken"
 """A relay whose Deployment's name somebody else has."""
 REVISION = "deployment.kubernetes.io/revision"
 CHANGING_SECONDS = 3.0
-SETTLED_SECONDS = 75.0
-"""Until all is as declared: a Lease of 15 s, a start, and looks."""
+SETTLED_SECONDS = 150.0
+"""A bound for what takes a Lease of 15 s, a start and a few looks on a machine that has nothing else to do."""
 
 
 @dataclass(slots=True)
