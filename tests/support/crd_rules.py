@@ -269,6 +269,39 @@ RULES = (
         bad=(Case(target(**{**ROUTED, "allowedTopics": None})), Case(target(allowedTopics=["orders.*"]))),
     ),
     RuleCases(
+        "",
+        "!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(name, name == self.metadata.name)",
+        good=(Case(spec(dependsOn=["billing", "stock"])), Case(spec(dependsOn=[]))),
+        bad=(Case(spec(dependsOn=["billing", "orders"])),),
+    ),
+    RuleCases(
+        "spec",
+        "self.isolation.tier != 'Critical' || (self.scaling.minReplicas > 0 && "
+        "(!has(self.scaling.replicas) || self.scaling.replicas > 0))",
+        good=(
+            Case(spec(isolation={"tier": "Critical"})),
+            Case(spec(isolation={"tier": "Critical"}, scaling={"replicas": 1})),
+            Case(spec(scaling={"minReplicas": 0})),
+        ),
+        bad=(
+            Case(spec(isolation={"tier": "Critical"}, scaling={"minReplicas": 0})),
+            Case(spec(isolation={"tier": "Critical"}, scaling={"replicas": 0})),
+        ),
+    ),
+    RuleCases(
+        "spec",
+        "self.isolation.tier != 'Critical' || (self.scaling.maxReplicas >= 2 && "
+        "self.source.database.maxConnections >= 8)",
+        good=(
+            Case(spec(isolation={"tier": "Critical"}, scaling={"maxReplicas": 2})),
+            Case(spec(scaling={"maxReplicas": 1})),
+        ),
+        bad=(
+            Case(spec(isolation={"tier": "Critical"}, scaling={"maxReplicas": 1})),
+            Case({"spec": {"isolation": {"tier": "Critical"}, "source": {"database": {"maxConnections": 7}}}}),
+        ),
+    ),
+    RuleCases(
         "spec.ordering",
         "self.mode != 'Strict' || self.shards == 1",
         good=(Case(spec(ordering={"mode": "Strict", "shards": 1})),),

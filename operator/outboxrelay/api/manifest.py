@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from outboxrelay.api.isolation import SELF_RULE
 from outboxrelay.api.model import ApiModel
 from outboxrelay.api.names import API_VERSION, KIND, MAX_NAME_LENGTH
 from outboxrelay.api.spec import OutboxRelaySpec
@@ -63,7 +64,10 @@ def parse_manifest(data: object) -> RelayManifest:
     metadata = data.get("metadata")
     if not isinstance(metadata, dict):
         raise InvalidInput("metadata: required, with at least a name")
-    return RelayManifest(identity=_identity(metadata), spec=parse_spec(data.get("spec")))
+    identity, spec = _identity(metadata), parse_spec(data.get("spec"))
+    if identity.name in spec.depends_on:
+        raise InvalidInput(SELF_RULE.message)
+    return RelayManifest(identity=identity, spec=spec)
 
 
 def _identity(metadata: dict[str, Any]) -> RelayIdentity:

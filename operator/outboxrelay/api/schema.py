@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from outboxrelay.api.isolation import SELF_RULE
 from outboxrelay.api.names import GROUP, KIND, MAX_NAME_LENGTH, PLURAL, SHORT_NAME, VERSION
 from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.api.status import OutboxRelayStatus
@@ -131,7 +132,10 @@ def custom_resource_definition() -> dict[str, Any]:
                             "description": "Carries the rows of a PostgreSQL outbox table to a Kafka topic: "
                             "at least once, in order per key.",
                             "required": ["spec"],
-                            "x-kubernetes-validations": [name_rule],
+                            "x-kubernetes-validations": [
+                                name_rule,
+                                {"rule": SELF_RULE.expression, "message": SELF_RULE.message},
+                            ],
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},

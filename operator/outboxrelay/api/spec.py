@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
+from outboxrelay.api.isolation import CRITICAL_PODS, DependsOn, Isolation
 from outboxrelay.api.layout import PRESET_TEMPLATES
 from outboxrelay.api.model import ApiModel
 from outboxrelay.api.policy import Flow, Ordering, Poison, Retry
@@ -30,6 +31,18 @@ SPEC_RULES = (
     Rule(
         f"self.scaling.minReplicas * {CONNECTIONS_PER_POD} <= self.source.database.maxConnections",
         f"source.database.maxConnections must allow {CONNECTIONS_PER_POD} connections for each of scaling.minReplicas",
+    ),
+    Rule(
+        "self.isolation.tier != 'Critical' || (self.scaling.minReplicas > 0 && "
+        "(!has(self.scaling.replicas) || self.scaling.replicas > 0))",
+        "isolation.tier Critical always runs pods: scaling.replicas and scaling.minReplicas must not be 0; "
+        "set state to Stopped to run none",
+    ),
+    Rule(
+        f"self.isolation.tier != 'Critical' || (self.scaling.maxReplicas >= {CRITICAL_PODS} && "
+        f"self.source.database.maxConnections >= {CRITICAL_PODS * CONNECTIONS_PER_POD})",
+        f"isolation.tier Critical runs {CRITICAL_PODS} pods at least: scaling.maxReplicas must be {CRITICAL_PODS} or "
+        f"more, and source.database.maxConnections {CRITICAL_PODS * CONNECTIONS_PER_POD} or more",
     ),
 )
 STEADY_RULES = (
@@ -74,8 +87,34 @@ class OutboxRelaySpec(ApiModel):
     """How many relay pods share the work."""
     objectives: Objectives = Objectives()
     """What is expected of the relay."""
+    isolation: Isolation = Isolation()
+    """What the relay is kept apart from."""
+    depends_on: DependsOn = []
+    """Names of OutboxRelays of this namespace that go first: new pods of this relay, its first ones too, wait until
+    those are Ready with their newest spec. What already runs is never stopped by it."""
     template: Template = Template()
     """How the relay's pods are made."""
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether the relay is of the tier Critical."""
+        return self.isolation.tier == "Critical"
+
+    @property
+    def fewest_pods(self) -> int:
+        """Fewest pods where the operator decides; 0: none after a time without a row."""
+        least = self.scaling.min_replicas
+        return max(CRITICAL_PODS, least) if self.is_critical else least
+
+    @property
+    def asked_pods(self) -> int | None:
+        """Pods that the spec asks for; None where the operator decides."""
+        if self.state == "Stopped":
+            return 0
+        if self.scaling.effective_mode == "Auto":
+            return None
+        replicas = self.scaling.replicas or 0
+        return max(CRITICAL_PODS, replicas) if self.is_critical else replicas
 
     @property
     def topic_template(self) -> str | None:
@@ -99,6 +138,8 @@ class OutboxRelaySpec(ApiModel):
                 (SPEC_RULES[1], bool(self.target.topic or self.topic_template)),
                 (SPEC_RULES[2], self._has_shards_for(self.scaling.min_replicas)),
                 (SPEC_RULES[3], self.scaling.min_replicas <= self.source.database.most_pods),
+                (SPEC_RULES[4], not self.is_critical or 0 not in (self.scaling.min_replicas, self.scaling.replicas)),
+                (SPEC_RULES[5], not self.is_critical or self._has_room_for(CRITICAL_PODS)),
             ),
             "spec.source.database": self.source.database.problems(),
             "spec.source.table": self.source.table.problems(),
@@ -110,6 +151,9 @@ class OutboxRelaySpec(ApiModel):
             "spec.scaling": self.scaling.problems(),
         }
         return [f"{path}: {message}" for path, messages in parts.items() for message in messages]
+
+    def _has_room_for(self, pods: int) -> bool:
+        return self.scaling.max_replicas >= pods <= self.source.database.most_pods
 
     def _has_shards_for(self, replicas: int) -> bool:
         return self.ordering.mode == "None" or replicas <= self.ordering.shards

@@ -140,7 +140,7 @@ def _told(facts: ScalingFacts, decision: Decision, scaled: Scaled) -> ScalingFac
 
 def _start(manifest: RelayManifest, live: int | None) -> int:
     """Pods to go on from, where the operator decides: those that there are."""
-    return first_replicas(manifest) if live is None else max(live, manifest.spec.scaling.min_replicas)
+    return first_replicas(manifest) if live is None else max(live, manifest.spec.fewest_pods)
 
 
 def _begun(found: OutboxRelayStatus | None, replicas: int, now: float, wall: datetime) -> Scaled:

@@ -12,7 +12,7 @@ import yaml
 
 from outboxrelay.api.manifest import RelayManifest
 
-NOT_FOR_RELAYS = ("scaling", "objectives", "template")
+NOT_FOR_RELAYS = ("scaling", "objectives", "template", "isolation", "dependsOn")
 
 
 def config_text(manifest: RelayManifest) -> str:

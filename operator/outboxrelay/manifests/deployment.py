@@ -25,12 +25,9 @@ def deployment(manifest: RelayManifest, *, image: str, credentials: str, replica
 
 def asked_replicas(manifest: RelayManifest) -> int | None:
     """Pods that the spec asks for; None where the operator decides."""
-    if manifest.spec.state == "Stopped":
-        return 0
-    scaling = manifest.spec.scaling
-    return None if scaling.effective_mode == "Auto" else scaling.replicas
+    return manifest.spec.asked_pods
 
 
 def first_replicas(manifest: RelayManifest) -> int:
     """Pods of a relay that has none yet, where the operator decides."""
-    return max(1, manifest.spec.scaling.min_replicas)
+    return max(1, manifest.spec.fewest_pods)

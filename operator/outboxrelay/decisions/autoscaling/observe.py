@@ -23,7 +23,8 @@ def policy_of(spec: OutboxRelaySpec, period: float) -> Policy:
         (database.most_pods, f"source.database.maxConnections {database.max_connections}"),
     ]
     if spec.ordering.mode != "None":
-        bounds.append((spec.ordering.shards, f"ordering.shards {spec.ordering.shards}"))
+        # A critical relay has a pod that stands by, also where there is no shard for it.
+        bounds.append((max(spec.ordering.shards, spec.fewest_pods), f"ordering.shards {spec.ordering.shards}"))
     limits = {
         "flow.maxRowsPerSecond": spec.flow.max_rows_per_second,
         "flow.maxBytesPerSecond": spec.flow.max_bytes_per_second,
@@ -31,10 +32,10 @@ def policy_of(spec: OutboxRelaySpec, period: float) -> Policy:
     for field, limit in limits.items():
         # More pods would send more than whoever set the limit wants what comes after to take.
         if limit is not None:
-            bounds.append((max(1, scaling.min_replicas), f"{field} {limit}, a limit of each pod,"))
+            bounds.append((max(1, spec.fewest_pods), f"{field} {limit}, a limit of each pod,"))
     maximum, named = min(bounds, key=lambda item: item[0])
     return Policy(
-        minimum=scaling.min_replicas,
+        minimum=spec.fewest_pods,
         maximum=maximum,
         maximum_from=named,
         drain_seconds=float(scaling.target_drain_seconds),
