@@ -24,3 +24,9 @@ class ControllerSettings:
     """Incidents that are milder are not told."""
     runbook_url: str = "docs/incidents"
     """Base of the links to the pages of incidents."""
+    critical_priority_class: str = ""
+    """PriorityClass of the pods of critical relays; empty: none."""
+    rollouts_at_once: int = 5
+    """Relays whose pods an upgrade replaces side by side."""
+    rollout_watch: float = 30.0
+    """Seconds for which a relay is watched after that, before the next one takes its place."""

@@ -64,7 +64,7 @@ class ApiServer:
     def delete(self, kind: ResourceKind, namespace: str, name: str) -> None:
         """Somebody deletes one."""
         body = self.kube.objects[kind.kind, namespace, name]
-        self.kube.delete(kind, namespace, name)
+        self.kube.remove(kind, namespace, name)
         self._tell("DELETED", kind, body)
 
     def cut_the_watch(self) -> None:

@@ -16,12 +16,13 @@ from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Relays
 from outboxrelay.controller.reporter import Reporter
+from outboxrelay.controller.rollouts import Rollouts
 from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
 from outboxrelay.decisions.incidents.notices import Notice
-from outboxrelay.manifests.kinds import DEPLOYMENT, RELAY, ResourceKind
+from outboxrelay.manifests.kinds import DEPLOYMENT, DISRUPTION_BUDGET, RELAY, ResourceKind
 from tests.support.fake_kube import FakeKube
 from tests.support.moved_clock import MovedClock
 from tests.support.tasks import owned
@@ -76,6 +77,9 @@ class FakeCache:
     def deployment(self, key: Key, name: str) -> dict[str, Any] | None:
         return self._kube.objects.get((DEPLOYMENT.kind, key[0], name))
 
+    def budget(self, key: Key, name: str) -> dict[str, Any] | None:
+        return self._kube.objects.get((DISRUPTION_BUDGET.kind, key[0], name))
+
     def pods(self, key: Key) -> list[dict[str, Any]]:
         return self.pods_of.get(key, self.pod_bodies)
 
@@ -112,7 +116,7 @@ class Told:
 class Bench:
     """A leader without its loops."""
 
-    def __init__(self, kube: FakeKube | None = None) -> None:
+    def __init__(self, kube: FakeKube | None = None, *, image: str = "relay:1", at_once: int = 5) -> None:
         self.kube, self.clock, self.world, self.relays = kube or FakeKube(), MovedClock(), FakeWorld(), Relays()
         self.cache = FakeCache(self.kube)
         self.metrics = Metrics()
@@ -134,7 +138,7 @@ class Bench:
         self.reconciler = Reconciler(
             self.relays,
             self.cache,
-            Surveyor(self.kube, self.cache, claims, self.world, clock=self.clock, image="relay:1"),
+            Surveyor(self.kube, self.cache, claims, self.world, clock=self.clock, image=image, priority_class="vip"),
             Applier(self.kube, self.cache.remember, clock=self.clock),
             self.prober,
             Reporter(
@@ -143,6 +147,7 @@ class Bench:
             claims,
             Autoscaler(clock=self.clock, period=5.0),
             self.metrics.scaling,
+            Rollouts(self.relays, clock=self.clock, at_once=at_once, watched=30.0),
             clock=self.clock,
             interval=5,
         )

@@ -41,7 +41,7 @@ class FakeKube:
         self.objects[place] = stored
         return copy.deepcopy(stored)
 
-    def delete(self, kind: ResourceKind, namespace: str, name: str) -> None:
+    def remove(self, kind: ResourceKind, namespace: str, name: str) -> None:
         """Somebody deletes an object."""
         del self.objects[kind.kind, namespace, name]
 
@@ -86,9 +86,20 @@ class FakeKube:
         old = self.objects.get((kind.kind, namespace, name))
         if old is None:
             raise ClusterFault(404, "NotFound", f"{kind.plural} {name} not found")
-        new = merged(old, {"status": body["status"]} if subresource == "status" else body)
+        if body.get("metadata", {}).get("uid") not in (None, old["metadata"].get("uid")):
+            raise ClusterFault(409, "Conflict", "the uid is another one's")
+        if subresource != "status":
+            return self.put(kind, merged(old, body))
+        new = merged(old, {"status": body["status"]})
         self.objects[kind.kind, namespace, name] = new
         return copy.deepcopy(new)
+
+    async def delete(self, kind: ResourceKind, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this uid."""
+        self._call("delete", kind, name)
+        found = self.objects.get((kind.kind, namespace, name))
+        if found is not None and found["metadata"]["uid"] == uid:
+            del self.objects[kind.kind, namespace, name]
 
     async def create(self, kind: ResourceKind, body: Object) -> Object:
         """A new object."""

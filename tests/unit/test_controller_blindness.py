@@ -77,7 +77,7 @@ async def test_a_relay_that_changes_all_the_time_is_no_blindness_while_each_vers
 async def test_a_deletion_that_the_watch_missed_is_repaired_and_is_no_blindness() -> None:
     bench = Bench()
     bench.relays.deliver("ADDED", bench.stored())
-    bench.kube.delete(RELAY, *KEY)
+    bench.kube.remove(RELAY, *KEY)
     for _ in range(3):
         await bench.resync.once()
         bench.clock.move(30)

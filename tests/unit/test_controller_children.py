@@ -9,6 +9,7 @@ from outboxrelay.api.names import Reason
 from outboxrelay.controller.children import RELIST_SECONDS, Children
 from outboxrelay.controller.observe import deployment_facts, fingerprint, pod_facts
 from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.rollouts import Template
 from outboxrelay.errors import ClusterFault
 from outboxrelay.manifests.deployment import deployment
 from outboxrelay.manifests.kinds import DEPLOYMENT
@@ -22,7 +23,7 @@ KEY = ("shop", "orders")
 
 
 def live(kube: FakeKube, replicas: int = 1) -> dict[str, Any]:
-    return kube.put(DEPLOYMENT, deployment(manifest(), image="relay:1", credentials="h", replicas=replicas))
+    return kube.put(DEPLOYMENT, deployment(manifest(), {"spec": {}}, Template("d", 1, "h"), replicas))
 
 
 async def test_a_change_wakes_the_relay_that_owns_the_child() -> None:
@@ -112,7 +113,7 @@ def test_a_fingerprint_follows_what_is_asked_for_and_not_what_is_reported() -> N
     reported["metadata"] = {
         **body["metadata"],
         "resourceVersion": "99",
-        "annotations": {"deployment.kubernetes.io/revision": "2"},
+        "annotations": {**body["metadata"]["annotations"], "deployment.kubernetes.io/revision": "2"},
     }
     assert fingerprint(reported) == fingerprint(body)
     assert fingerprint(live(kube, 5)) != fingerprint(body)

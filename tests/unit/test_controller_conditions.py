@@ -158,6 +158,7 @@ def test_nothing_is_claimed_before_the_first_answer() -> None:
             "LagWithinObjective",
             "ScalingActive",
             "Quarantined",
+            "RolledOut",
         ),
         "Unknown",
     )

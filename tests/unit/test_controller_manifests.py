@@ -7,10 +7,12 @@ import yaml
 
 from outboxrelay.api import names
 from outboxrelay.api.manifest import parse_manifest
+from outboxrelay.decisions.rollouts import Template
 from outboxrelay.manifests.config import credentials_hash
 from outboxrelay.manifests.config_map import config_map
 from outboxrelay.manifests.deployment import asked_replicas, deployment
 from outboxrelay.manifests.ownership import Ownership, ownership
+from outboxrelay.manifests.pod import pod_template
 from outboxrelay.manifests.secrets import references
 from outboxrelay.manifests.service_account import service_account
 from tests.support.relay_bodies import identity, manifest
@@ -26,7 +28,8 @@ SASL = {
 
 
 def made(**changes: Any) -> dict[str, Any]:
-    return deployment(manifest(**changes), image="relay:1", credentials="hash", replicas=1)
+    made = manifest(**changes)
+    return deployment(made, pod_template(made, "relay:1", "hash", "vip"), Template("digest", 3, "hash"), 1)
 
 
 def pod_spec(body: dict[str, Any]) -> dict[str, Any]:

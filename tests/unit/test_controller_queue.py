@@ -124,7 +124,7 @@ async def test_only_so_many_relays_are_looked_at_at_a_time() -> None:
     desk = Desk()
     async with running(desk, workers=2) as queue:
         for number in range(6):
-            queue.wake(("shop", str(number)))
+            queue.wake((f"shop-{number}", "a"))
         await asyncio.sleep(10)
     assert desk.most == 2
     assert len(desk.begun) == 6

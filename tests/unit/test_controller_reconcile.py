@@ -132,7 +132,7 @@ async def test_a_secret_that_vanishes_leaves_the_pods_alone() -> None:
     async with Bench().running() as bench:
         await delivering(bench)
         before = bench.kube.objects[CHILD]
-        bench.kube.delete(SECRET, "shop", "orders-db")
+        bench.kube.remove(SECRET, "shop", "orders-db")
         bench.clock.move(30)
         await settle(bench, status="False", reason="SecretNotFound")
         assert bench.kube.objects[CHILD] == before
@@ -157,7 +157,7 @@ async def test_a_changed_secret_rolls_the_pods_within_30_seconds_and_is_told() -
 async def test_a_deployment_that_somebody_deletes_or_edits_is_restored_and_told() -> None:
     async with Bench().running() as bench:
         await delivering(bench)
-        bench.kube.delete(DEPLOYMENT, "shop", "orders-relay")
+        bench.kube.remove(DEPLOYMENT, "shop", "orders-relay")
         await bench.look(KEY)
         assert CHILD in bench.kube.objects
         edited = {**bench.kube.objects[CHILD]}
@@ -185,9 +185,9 @@ async def test_somebody_who_insists_is_not_fought_in_a_tight_loop() -> None:
 async def test_what_was_added_to_a_deployment_by_others_is_left() -> None:
     async with Bench().running() as bench:
         await delivering(bench)
-        bench.kube.objects[CHILD]["metadata"]["annotations"] = {"team": "shop"}
+        bench.kube.objects[CHILD]["metadata"]["annotations"]["team"] = "shop"
         await bench.look(KEY)
-        assert bench.kube.objects[CHILD]["metadata"]["annotations"] == {"team": "shop"}
+        assert bench.kube.objects[CHILD]["metadata"]["annotations"]["team"] == "shop"
         assert "DriftRepaired" not in bench.events()
 
 
@@ -200,7 +200,7 @@ async def test_an_object_of_somebody_else_is_left_and_the_relay_starts_when_it_i
         assert "ConfigMap orders-relay exists and was not made by the operator" in found["message"]
         await bench.look(KEY)
         assert CHILD not in bench.kube.objects
-        bench.kube.delete(CONFIG_MAP, "shop", "orders-relay")
+        bench.kube.remove(CONFIG_MAP, "shop", "orders-relay")
         await bench.look(KEY)
         assert (CONFIG_MAP.kind, "shop", "orders-relay") in bench.kube.objects
 

@@ -187,7 +187,7 @@ async def test_a_new_leader_makes_a_deployment_that_is_gone_again_with_as_many_p
         await begin(bench)
         await live(bench, 100)
         assert asked(bench) == 8
-    kube.delete(DEPLOYMENT, "shop", "orders-relay")
+    kube.remove(DEPLOYMENT, "shop", "orders-relay")
     async with Bench(kube).running() as successor:
         successor.relays.deliver(None, kube.objects[RELAY.kind, *KEY])
         await successor.look(KEY)

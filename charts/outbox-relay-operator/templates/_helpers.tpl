@@ -59,12 +59,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- end -}}
+
+{{/* The PriorityClass of critical relays: of this release, or one that is there already. */}}
+{{- define "operator.criticalPriorityClass" -}}
+{{- .Values.criticalRelays.priorityClass.name | default (ternary (printf "%s-critical" (include "operator.clusterName" .)) "" .Values.criticalRelays.priorityClass.create) -}}
 {{- end -}}
 
 {{- define "operator.subjects" -}}

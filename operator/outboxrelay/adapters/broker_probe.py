@@ -111,7 +111,8 @@ class BrokerProbe:
         config = client_config(target, MappingCredentials(secrets))
         now = time.monotonic()
         self._close_idle(now)
-        place = tuple(sorted(config.items()))
+        # Critical relays have a client of their own: they never wait behind the others of their cluster.
+        place = (*sorted(config.items()), ("critical", spec.is_critical))
         if place not in self._clusters:
             self._clusters[place] = _Cluster(config)
         cluster = self._clusters[place]

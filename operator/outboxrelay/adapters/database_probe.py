@@ -80,7 +80,8 @@ class DatabaseProbe:
     """Verifies tables and counts what waits in them."""
 
     def __init__(self) -> None:
-        self._links: dict[ConnectSettings, _Link] = {}
+        self._links: dict[tuple[ConnectSettings, bool], _Link] = {}
+        """Critical relays have a connection of their own: they never wait behind the others of their database."""
 
     def locate(self, database: Database, secrets: Secrets) -> tuple[tuple[tuple[str, int], ...], str]:
         """Hosts and name of the database; raises SourceFault where the Secrets hold no usable address."""
@@ -95,7 +96,7 @@ class DatabaseProbe:
         settings = resolve(database, MappingCredentials(secrets))
         now = time.monotonic()
         self._close_idle(now)
-        link = self._links.setdefault(settings, _Link())
+        link = self._links.setdefault((settings, spec.is_critical), _Link())
         link.asked_at = now
         try:
             async with asyncio.timeout(seconds), link.lock:

@@ -12,6 +12,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 NOT_FOUND = 404
+CONFLICT = 409
 
 
 class KubeObjects:
@@ -81,6 +82,15 @@ class KubeObjects:
             body=body,
             content_type=MERGE_PATCH,
         )
+
+    async def delete(self, kind: ResourceKind, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this uid; nothing happens where it is gone, or another one has its name."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        try:
+            await self._client.request("DELETE", kind.path(namespace, name), body=options)
+        except ClusterFault as fault:
+            if fault.status not in (NOT_FOUND, CONFLICT):
+                raise
 
     async def create(self, kind: ResourceKind, body: dict[str, Any]) -> dict[str, Any]:
         """A new object; refused where one of that name exists."""

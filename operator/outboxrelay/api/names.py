@@ -28,6 +28,16 @@ MANAGER: Final = "outbox-relay-operator"
 
 ANNOTATION_CREDENTIALS_HASH: Final = f"{GROUP}/credentials-hash"
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
+ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
+"""On the Deployment: which pod template the operator made, before the API server filled it in."""
+ANNOTATION_TEMPLATE_GENERATION: Final = f"{GROUP}/template-generation"
+"""On the Deployment: the generation of the OutboxRelay that its pod template is good for."""
+ANNOTATION_UPGRADED_AT: Final = f"{GROUP}/upgraded-at"
+"""On the Deployment: when a new version of the operator replaced the pods."""
+ANNOTATION_ROLLOUT: Final = f"{GROUP}/rollout"
+"""On an OutboxRelay, by people: with the value Proceed its new pods wait for nothing, and its incidents stop no
+upgrade."""
+PROCEED: Final = "Proceed"
 
 CONFIG_DIRECTORY: Final = "/etc/outboxrelay/config"
 CONFIG_FILE: Final = "relay.yaml"
@@ -38,7 +48,7 @@ RELAY_PORT: Final = 8080
 
 
 def child_name(relay: str) -> str:
-    """The name of the Deployment, ConfigMap and ServiceAccount of the OutboxRelay ``relay``."""
+    """The name of every child of the OutboxRelay ``relay``."""
     return f"{relay}-relay"
 
 
@@ -54,6 +64,7 @@ class Condition(StrEnum):
     QUARANTINED = "Quarantined"
     LAG_WITHIN_OBJECTIVE = "LagWithinObjective"
     SCALING_ACTIVE = "ScalingActive"
+    ROLLED_OUT = "RolledOut"
 
 
 class Reason(StrEnum):
@@ -73,6 +84,7 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"
     SECRET_KEY_MISSING = "SecretKeyMissing"
     CONFLICTING_RELAY = "ConflictingRelay"
+    DEPENDENCY_CYCLE = "DependencyCycle"
     TABLE_NOT_FOUND = "TableNotFound"
     SCHEMA_MISMATCH = "SchemaMismatch"
     UNSUPPORTED_SERVER = "UnsupportedServer"
@@ -99,6 +111,12 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
     ROLLING_OUT = "RollingOut"
+    # RolledOut
+    UP_TO_DATE = "UpToDate"
+    WAITING_FOR_DEPENDENCY = "WaitingForDependency"
+    DEPENDENCY_NOT_FOUND = "DependencyNotFound"
+    WAITING_FOR_TURN = "WaitingForTurn"
+    UPGRADE_STOPPED = "UpgradeStopped"
     # one row
     ROW_TOO_LARGE = "RowTooLarge"
     ROW_REJECTED = "RowRejected"

@@ -15,8 +15,8 @@ class ConditionStatus(ApiModel):
     """One aspect of the relay's health, after Kubernetes' metav1.Condition."""
 
     type: str
-    """Ready, Accepted, SourceReachable, TargetReachable, Available, Delivering, LagWithinObjective, ScalingActive or
-    Quarantined."""
+    """Ready, Accepted, SourceReachable, TargetReachable, Available, Delivering, LagWithinObjective, ScalingActive,
+    RolledOut or Quarantined."""
     status: Literal["True", "False", "Unknown"]
     """Unknown means that it cannot be observed now, never a guess."""
     observed_generation: int | None = None

@@ -95,6 +95,26 @@ Exit codes: 0 after SIGTERM; 1 no cluster, a port that is taken, or it had
     show_default=True,
     help="Where the pages of docs/incidents are served; links in status and notifications begin with it.",
 )
+@click.option(
+    "--critical-priority-class",
+    metavar="NAME",
+    default="",
+    help="PriorityClass of the pods of critical relays; it must exist. Default: none.",
+)
+@click.option(
+    "--rollouts-at-once",
+    type=Number(1, 1000),
+    default=5,
+    show_default=True,
+    help="A new version of the operator replaces the pods of so many relays at a time.",
+)
+@click.option(
+    "--rollout-watch-seconds",
+    type=Seconds(0, 3600),
+    default=30,
+    show_default=True,
+    help="Each is watched for so long after that, before another one follows.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least level to log.")
 def controller(
     relay_image: str,
@@ -109,6 +129,9 @@ def controller(
     alertmanager_urls: tuple[str, ...],
     notify_severity: str,
     runbook_url: str,
+    critical_priority_class: str,
+    rollouts_at_once: int,
+    rollout_watch_seconds: float,
     log_level: str,
 ) -> int:
     """Look after OutboxRelays: make their pods, watch over them, and say how they are."""
@@ -126,6 +149,9 @@ def controller(
         alertmanager_urls=split_urls("--alertmanager-url", alertmanager_urls),
         notify_severity=notify_severity,
         runbook_url=runbook_url.strip() or RUNBOOKS,
+        critical_priority_class=critical_priority_class.strip(),
+        rollouts_at_once=rollouts_at_once,
+        rollout_watch=rollout_watch_seconds,
     )
     configure_logging(settings.log_level)
     # What it imports takes memory and time that the other commands need not spend.

@@ -22,7 +22,7 @@ def explanation(body: Body) -> list[str]:
     scaling = _scaling(status)
     if scaling is None:
         return [f"{place}: the operator has not written yet how it scales this relay"]
-    lines = [_headline(place, scaling), *_condition(status)]
+    lines = [_headline(place, scaling), *_condition(status), *_waiting(status)]
     if (step := scaling.last_step) is not None:
         lines += ["", f"Last step, {step.at}: {step.reason}", f"  {step.message}"]
     decision = scaling.last_decision
@@ -62,6 +62,14 @@ def _condition(status: Body) -> list[str]:
     for item in status.get("conditions") or []:
         if item.get("type") == Condition.SCALING_ACTIVE:
             return [f"ScalingActive={item.get('status')}, {item.get('reason')}: {item.get('message')}"]
+    return []
+
+
+def _waiting(status: Body) -> list[str]:
+    """Why pods do not have the newest spec, where they do not."""
+    for item in status.get("conditions") or []:
+        if item.get("type") == Condition.ROLLED_OUT and item.get("status") == "False":
+            return [f"RolledOut=False, {item.get('reason')}: {item.get('message')}"]
     return []
 
 

@@ -36,9 +36,10 @@ from outboxrelay.controller.notifications import Notifications, Receiver
 from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.queue import WorkQueue
 from outboxrelay.controller.reconcile import Reconciler
-from outboxrelay.controller.relays import Body, Relays
+from outboxrelay.controller.relays import Body, Relays, is_new, key_of
 from outboxrelay.controller.reporter import Reporter, found_status
 from outboxrelay.controller.resync import BlindWatch, Resync
+from outboxrelay.controller.rollouts import Rollouts, is_critical
 from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
@@ -157,7 +158,15 @@ async def _lead(
         reconciler = Reconciler(
             relays,
             children,
-            Surveyor(objects, children, claims, database, clock=clock, image=settings.relay_image),
+            Surveyor(
+                objects,
+                children,
+                claims,
+                database,
+                clock=clock,
+                image=settings.relay_image,
+                priority_class=settings.critical_priority_class,
+            ),
             Applier(objects, children.remember, clock=clock),
             prober,
             Reporter(
@@ -170,20 +179,26 @@ async def _lead(
             claims,
             Autoscaler(clock=clock, period=settings.probe_interval),
             metrics.scaling,
+            Rollouts(relays, clock=clock, at_once=settings.rollouts_at_once, watched=settings.rollout_watch),
             clock=clock,
             interval=settings.probe_interval,
         )
-        queue = WorkQueue(metrics.counted(reconciler.reconcile).__call__)
+        queue = WorkQueue(
+            metrics.counted(reconciler.reconcile).__call__, is_critical=lambda key: is_critical(relays.get(key))
+        )
         resync = Resync(objects, relays, wake, clock=clock, namespaces=settings.namespaces)
         await _wait_for_relays(resync)
 
         def deliver(event: str | None, body: Body) -> None:
             news = relays.is_news(event, body)
+            before = relays.get(key_of(body))
             key, uid = relays.deliver(event, body), body["metadata"]["uid"]
             if event != "DELETED" and not incidents.knows(key, uid):
                 # Before any is looked at: what many share has ended only when all of them say so.
                 incidents.adopt(key, uid, found_status(body).incidents)
-            if news:
+            if is_new(before, body):
+                queue.changed(key)
+            elif news:
                 queue.wake(key)
 
         metrics.relays.set_function(relays.__len__)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import structlog
 
 from outboxrelay.api.manifest import RelayIdentity
+from outboxrelay.api.names import child_name
 from outboxrelay.controller.clock import Clock
 from outboxrelay.controller.memory import Memory, Refused
 from outboxrelay.controller.observe import fingerprint
@@ -34,6 +35,14 @@ class ObjectSink(Protocol):
 
     async def apply(self, kind: ResourceKind, body: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply; gives the object as it is then."""
+
+    async def patch(
+        self, kind: ResourceKind, namespace: str, name: str, body: dict[str, Any], subresource: str | None = None
+    ) -> dict[str, Any]:
+        """A merge patch; gives the object as it is then."""
+
+    async def delete(self, kind: ResourceKind, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this uid, if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ class Applier:
             if step.drift and self._fought(memory):
                 continue
             try:
-                live = await self._objects.apply(CHILD_KINDS[step.kind], step.body)
+                live = await self._write(identity, step)
             except ClusterFault as fault:
                 found = refusal(fault.status, fault.message, step.kind)
                 if found is None:
@@ -72,8 +81,19 @@ class Applier:
                 log.warning("child_refused", **_about(identity), kind=step.kind, message=fault.message)
                 return Applications(found, tuple(news))
             news += self._settle(identity, observed, step, live, memory)
-        news += _rolled(observed, plan, memory)
+        for item in plan.removals:
+            await self._objects.delete(CHILD_KINDS[item.kind], identity.namespace, item.name, item.uid)
+            memory.applied.pop(item.kind, None)
+            log.info("child_removed", **_about(identity), kind=item.kind)
+        if plan.hold is None:
+            news += _rolled(observed, plan, memory)
         return Applications(None, tuple(news))
+
+    async def _write(self, identity: RelayIdentity, step: Step) -> dict[str, Any]:
+        kind = CHILD_KINDS[step.kind]
+        if step.partial:
+            return await self._objects.patch(kind, identity.namespace, child_name(identity.name), step.body)
+        return await self._objects.apply(kind, step.body)
 
     def _refused(self, step: Step, memory: Memory) -> Refusal | None:
         held = memory.refused.get(step.kind)
@@ -95,7 +115,8 @@ class Applier:
     ) -> list[News]:
         now = fingerprint(live)
         before = observed.children.get(step.kind)
-        memory.applied[step.kind] = Applied(step.digest, now)
+        # A part of an object says nothing about the rest, which is applied when its time comes.
+        memory.applied[step.kind] = Applied("" if step.partial else step.digest, now)
         memory.refused.pop(step.kind, None)
         if step.kind == DEPLOYMENT.kind:
             self._remember(DEPLOYMENT, live)

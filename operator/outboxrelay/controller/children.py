@@ -1,4 +1,4 @@
-"""The relays' Deployments and pods as they are: our own watch, because kopf sends no label selector to the server.
+"""The relays' Deployments, pods and budgets: our own watch, because kopf sends no label selector to the server.
 
 Each watch lasts about 45 s and the next goes on where it ended; what changed wakes the relay that owns it. A list anew,
 after errors and every five minutes, finds what no watch has told.
@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import structlog
 
 from outboxrelay.api.names import LABEL_RELAY
-from outboxrelay.controller.observe import trimmed_deployment, trimmed_pod
+from outboxrelay.controller.observe import trimmed_budget, trimmed_deployment, trimmed_pod
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.retries import BackoffPolicy, backoff
 from outboxrelay.errors import ClusterFault
-from outboxrelay.manifests.kinds import DEPLOYMENT, POD, ResourceKind
+from outboxrelay.manifests.kinds import DEPLOYMENT, DISRUPTION_BUDGET, POD, ResourceKind
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +25,7 @@ BACKOFF = BackoffPolicy(initial=0.5, maximum=10.0, multiplier=2.0)
 TRIM: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     DEPLOYMENT.kind: trimmed_deployment,
     POD.kind: trimmed_pod,
+    DISRUPTION_BUDGET.kind: trimmed_budget,
 }
 Object = dict[str, Any]
 Scope = tuple[str, str | None]
@@ -65,7 +66,7 @@ class Children:
     async def run(self, namespaces: Sequence[str]) -> None:
         """Watch the ``namespaces`` (none = all) until cancelled."""
         scopes: list[str | None] = list(namespaces) or [None]
-        kinds = (DEPLOYMENT, POD)
+        kinds = (DEPLOYMENT, POD, DISRUPTION_BUDGET)
         self._unsynced = {(kind.kind, scope) for kind in kinds for scope in scopes}
         async with asyncio.TaskGroup() as group:
             for kind in kinds:
@@ -79,6 +80,10 @@ class Children:
     def deployment(self, key: Key, name: str) -> Object | None:
         """The Deployment ``name`` of the relay."""
         return self._of(DEPLOYMENT, key).get(name)
+
+    def budget(self, key: Key, name: str) -> Object | None:
+        """The PodDisruptionBudget ``name`` of the relay."""
+        return self._of(DISRUPTION_BUDGET, key).get(name)
 
     def pods(self, key: Key) -> list[Object]:
         """The pods of the relay."""

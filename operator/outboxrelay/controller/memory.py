@@ -55,6 +55,10 @@ class Memory:
     progress: Progress | None = None
     scaled: Scaled | None = None
     """What the number of pods was last decided from; None where nobody decides."""
+    awaited: str = ""
+    """Digest of the pod template that was wanted at the last look."""
+    stopping: str = ""
+    """Type of the incident for which this relay was last told to stop an upgrade."""
     status: OutboxRelayStatus | None = None
     """As last written, or as found."""
     written_at: float = NEVER

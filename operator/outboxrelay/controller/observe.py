@@ -5,8 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from outboxrelay.api import names
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.facts import DeploymentFacts, PodFacts
+from outboxrelay.decisions.rollouts import Template
 
 Body = Mapping[str, Any]
 
@@ -71,7 +73,25 @@ def deployment_facts(body: Body) -> DeploymentFacts:
         settled=status.get("observedGeneration", 0) >= body.get("metadata", {}).get("generation", 0),
         refused=str(failure.get("message", "")) if failure.get("status") == "True" else "",
         overdue=progressing.get("reason") == "ProgressDeadlineExceeded",
+        progressed_at=str(progressing.get("lastUpdateTime", "")),
     )
+
+
+def template_of(body: Body) -> Template:
+    """What a Deployment's pod template was made from; an older operator left less behind."""
+    notes = body.get("metadata", {}).get("annotations") or {}
+    generation = str(notes.get(names.ANNOTATION_TEMPLATE_GENERATION, ""))
+    return Template(
+        digest=str(notes.get(names.ANNOTATION_TEMPLATE_HASH, "")),
+        generation=int(generation) if generation.isdigit() else -1,
+        credentials=str(notes.get(names.ANNOTATION_CREDENTIALS_HASH, "")),
+        upgraded_at=str(notes.get(names.ANNOTATION_UPGRADED_AT, "")),
+    )
+
+
+def trimmed_budget(body: Body) -> dict[str, Any]:
+    """The part of a PodDisruptionBudget that is kept in memory."""
+    return {"metadata": _trimmed_metadata(body)}
 
 
 def pod_facts(body: Body) -> PodFacts | None:

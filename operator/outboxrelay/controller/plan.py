@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outboxrelay.api.manifest import RelayIdentity, RelayManifest
-from outboxrelay.api.names import Reason, child_name
-from outboxrelay.decisions.facts import Verdict
+from outboxrelay.api.names import ANNOTATION_TEMPLATE_GENERATION, Reason, child_name
+from outboxrelay.decisions.facts import Hold, Verdict
+from outboxrelay.decisions.rollouts import Template
 from outboxrelay.manifests.config_map import config_map
 from outboxrelay.manifests.deployment import asked_replicas, deployment, first_replicas
-from outboxrelay.manifests.kinds import CHILD_KINDS, DEPLOYMENT
+from outboxrelay.manifests.disruption_budget import disruption_budget
+from outboxrelay.manifests.kinds import CHILD_KINDS, CONFIG_MAP, DEPLOYMENT, DISRUPTION_BUDGET
 from outboxrelay.manifests.ownership import Ownership
+from outboxrelay.manifests.pod import pod_template
 from outboxrelay.manifests.service_account import service_account
 
 
@@ -29,6 +32,9 @@ class Child:
     belongs: str = ""
     replicas: int | None = None
     """Pods that a Deployment asks for."""
+    template: Template | None = None
+    """What the pods of a Deployment are made from."""
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,8 @@ class Applied:
 class Desired:
     """The children that were last worked out, and from what: they are the same while that is."""
 
-    generation: int
-    image: str
-    credentials: str
-    replicas: int
+    inputs: tuple[int, str, str, str, str, int]
+    """Generation, image, credentials, class of priority, time of the upgrade, pods."""
     children: tuple[tuple[str, dict[str, Any], str], ...]
     """Kind, body and digest, in the order of being applied."""
 
@@ -70,6 +74,14 @@ class Observed:
     """Pods to ask for where the spec leaves that to the operator."""
     known: Desired | None = None
     """What was worked out for this relay before."""
+    priority_class: str = ""
+    """PriorityClass of critical relays."""
+    hold: Hold | None = None
+    """Why pods must not be made from a new template yet."""
+    upgraded_at: str = ""
+    """When an upgrade of the operator replaced the pods, or now, where it does."""
+    upgrade: bool = False
+    """Whether pods change only because the operator makes other ones from the same spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,17 @@ class Step:
     digest: str
     drift: str = ""
     """What had happened to the object, where it is applied only because of that."""
+    partial: bool = False
+    """Whether the body is a merge patch of a live object, which otherwise stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One object of ours that has no place any more."""
+
+    kind: str
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +116,9 @@ class Plan:
     """Seconds after which to look again, where something is waited for."""
     desired: Desired | None = None
     """To be given to the next plan for this relay."""
+    removals: tuple[Removal, ...] = ()
+    hold: Hold | None = None
+    """Why pods are not made from a new template yet."""
 
 
 WAIT_SECONDS = 1.0
@@ -106,12 +132,17 @@ def plan(observed: Observed) -> Plan:
     if obstacle := _obstacle(observed):
         return obstacle
     if observed.refusal is None:
-        desired = _desired(observed, manifest)
-        return Plan(Verdict(), _steps(observed, desired.children), desired=desired)
+        return _accepted(observed, manifest)
     if DEPLOYMENT.kind not in observed.children or not _must_stop(observed.refusal, manifest):
         return Plan(observed.refusal)
-    stopped = deployment(manifest, image=observed.image, credentials=observed.credentials, replicas=0)
+    stopped = _pods(observed, manifest, 0)
     return Plan(observed.refusal, _steps(observed, [(DEPLOYMENT.kind, stopped, digest_of(stopped))]))
+
+
+def wanted_template(observed: Observed, manifest: RelayManifest) -> Template:
+    """What pods are to be made from."""
+    digest = digest_of(_template(observed, manifest))
+    return Template(digest, observed.identity.generation, observed.credentials, observed.upgraded_at)
 
 
 def digest_of(body: Mapping[str, Any]) -> str:
@@ -125,26 +156,98 @@ def _must_stop(refusal: Verdict, manifest: RelayManifest) -> bool:
     return refusal.reason is Reason.CONFLICTING_RELAY or asked_replicas(manifest) == 0
 
 
-def _desired(observed: Observed, manifest: RelayManifest) -> Desired:
+def _accepted(observed: Observed, manifest: RelayManifest) -> Plan:
+    replicas, removals = _replicas(observed, manifest), _removals(observed, manifest)
+    desired = _desired(observed, manifest, replicas)
+    if observed.hold is None or _is_torn(observed, replicas):
+        return Plan(Verdict(), _steps(observed, desired.children), removals=removals, desired=desired)
+    # The config belongs to the pods: one that starts anew meanwhile must find what the others have.
+    kept = [child for child in desired.children if child[0] not in (CONFIG_MAP.kind, DEPLOYMENT.kind)]
+    steps = (*_steps(observed, kept), *_scaled(observed, manifest, replicas))
+    return Plan(Verdict(), steps, removals=removals, hold=observed.hold, desired=desired)
+
+
+def _desired(observed: Observed, manifest: RelayManifest, replicas: int) -> Desired:
+    inputs = (
+        observed.identity.generation,
+        observed.image,
+        observed.credentials,
+        observed.priority_class,
+        observed.upgraded_at,
+        replicas,
+    )
+    if observed.known is not None and observed.known.inputs == inputs:
+        return observed.known
+    bodies = [service_account(manifest), config_map(manifest)]
+    bodies += [disruption_budget(manifest)] if manifest.spec.is_critical else []
+    bodies.append(_pods(observed, manifest, replicas))
+    return Desired(inputs, tuple((body["kind"], body, digest_of(body)) for body in bodies))
+
+
+def _is_torn(observed: Observed, replicas: int) -> bool:
+    """Whether somebody changed or deleted what the pods that run are made from: then nothing is left to keep."""
+    live = observed.children.get(DEPLOYMENT.kind)
+    if live is None:
+        return False
+    for kind in (CONFIG_MAP.kind, DEPLOYMENT.kind):
+        child, last = observed.children.get(kind), observed.applied.get(kind)
+        if kind in observed.looked_at and child is None:
+            return True
+        rescaled = kind == DEPLOYMENT.kind and live.replicas != replicas
+        if child is not None and last is not None and child.fingerprint != last.fingerprint and not rescaled:
+            return True
+    return False
+
+
+def _scaled(observed: Observed, manifest: RelayManifest, replicas: int) -> tuple[Step, ...]:
+    """The number of pods alone; with it the generation, where the template that is waited for is the same in it."""
+    live = observed.children.get(DEPLOYMENT.kind)
+    if live is None:
+        return ()
+    known = live.template.generation if live.template else -1
+    notes = {}
+    if observed.upgrade and known != observed.identity.generation:
+        notes = {ANNOTATION_TEMPLATE_GENERATION: str(observed.identity.generation)}
+    if live.replicas == replicas and not notes:
+        return ()
+    metadata = {"uid": live.uid, **({"annotations": notes} if notes else {})}
+    body: dict[str, Any] = {"metadata": metadata, "spec": {"replicas": replicas}}
+    return (Step(DEPLOYMENT.kind, body, digest_of(body), partial=True),)
+
+
+def _removals(observed: Observed, manifest: RelayManifest) -> tuple[Removal, ...]:
+    budget = observed.children.get(DISRUPTION_BUDGET.kind)
+    if manifest.spec.is_critical or budget is None or budget.ownership is not Ownership.OURS:
+        return ()
+    return (Removal(DISRUPTION_BUDGET.kind, child_name(observed.identity.name), budget.uid),)
+
+
+def _replicas(observed: Observed, manifest: RelayManifest) -> int:
     replicas = asked_replicas(manifest)
-    if replicas is None:
-        replicas = first_replicas(manifest) if observed.replicas is None else observed.replicas
-    known, inputs = observed.known, (observed.identity.generation, observed.image, observed.credentials, replicas)
-    if known is not None and inputs == (known.generation, known.image, known.credentials, known.replicas):
-        return known
-    pods = deployment(manifest, image=observed.image, credentials=observed.credentials, replicas=replicas)
-    bodies = [service_account(manifest), config_map(manifest), pods]
-    return Desired(*inputs, tuple((body["kind"], body, digest_of(body)) for body in bodies))
+    if replicas is not None:
+        return replicas
+    return first_replicas(manifest) if observed.replicas is None else observed.replicas
+
+
+def _template(observed: Observed, manifest: RelayManifest) -> dict[str, Any]:
+    return pod_template(manifest, observed.image, observed.credentials, observed.priority_class)
+
+
+def _pods(observed: Observed, manifest: RelayManifest, replicas: int) -> dict[str, Any]:
+    return deployment(manifest, _template(observed, manifest), wanted_template(observed, manifest), replicas)
 
 
 def _obstacle(observed: Observed) -> Plan | None:
     """The plan where an object of a child's name is not ours."""
     name = child_name(observed.identity.name)
-    for kind, child in observed.children.items():
+    critical = observed.manifest is not None and observed.manifest.spec.is_critical
+    kinds = [kind for kind in observed.children if critical or kind != DISRUPTION_BUDGET.kind]
+    children = {kind: observed.children[kind] for kind in kinds}
+    for kind, child in children.items():
         if child.ownership is Ownership.FOREIGN:
             message = f"{kind} {name} exists and {child.belongs}; remove it, or give this OutboxRelay another name"
             return Plan(Verdict(Reason.INVALID_SPEC, message))
-    for kind, child in observed.children.items():
+    for kind, child in children.items():
         if child.ownership is Ownership.PREDECESSOR:
             message = f"waiting until {kind} {name} of the deleted OutboxRelay of this name is gone"
             return Plan(Verdict(Reason.PENDING, message), again_after=WAIT_SECONDS)

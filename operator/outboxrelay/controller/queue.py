@@ -1,7 +1,8 @@
 """The work queue: relays that are to be looked at, each at most once at a time.
 
 Waking a relay that waits changes nothing; waking one that is being worked on makes it run once more. A relay that
-fails is tried again with backoff and takes nothing from the others.
+fails is tried again with backoff and takes nothing from the others; a changed spec ends its backoff. Critical relays
+have a lane of their own, and the relays of one namespace never take all workers.
 """
 
 import asyncio
@@ -15,12 +16,13 @@ import structlog
 from outboxrelay.controller.isolation import Outcome, isolated
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.retries import BackoffPolicy, backoff
+from outboxrelay.decisions.turns import lanes_of, next_turns
 from outboxrelay.errors import Fault
 
 log = structlog.get_logger(__name__)
 
 BACKOFF = BackoffPolicy(initial=1.0, maximum=300.0, multiplier=2.0)
-WORKERS = 8
+WORKERS = 20
 RUN_SECONDS = 60.0
 
 Work = Callable[[Key], Coroutine[Any, Any, float | None]]
@@ -30,13 +32,23 @@ Work = Callable[[Key], Coroutine[Any, Any, float | None]]
 class WorkQueue:
     """Runs ``work`` for keys that were woken."""
 
-    def __init__(self, work: Work, *, workers: int = WORKERS, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        work: Work,
+        *,
+        workers: int = WORKERS,
+        chance: Callable[[], float] = random.random,
+        is_critical: Callable[[Key], bool] = lambda _key: False,
+    ) -> None:
         self._work = work
-        self._workers = workers
+        self._lanes = lanes_of(workers)
+        self._is_critical = is_critical
         self._chance = chance
         self._due: dict[Key, float] = {}
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
+        self._changed_since: set[Key] = set()
+        """Of those that run: whose spec changed meanwhile."""
         self._failures: dict[Key, int] = {}
         self._changed = asyncio.Event()
 
@@ -48,6 +60,13 @@ class WorkQueue:
         """Keys that run, or would if a worker were free."""
         now = asyncio.get_running_loop().time()
         return len(self._running) + sum(1 for _, when in self._waiting() if when <= now)
+
+    def changed(self, key: Key) -> None:
+        """Look at ``key``, whose spec changed: what failed before says nothing about the new one."""
+        self._failures.pop(key, None)
+        if key in self._running:
+            self._changed_since.add(key)
+        self.wake(key)
 
     def wake(self, key: Key, after: float = 0.0) -> None:
         """Look at ``key`` in ``after`` seconds, or sooner where that was asked for already."""
@@ -63,6 +82,7 @@ class WorkQueue:
         """Drop what is remembered of ``key``."""
         self._due.pop(key, None)
         self._again.discard(key)
+        self._changed_since.discard(key)
         self._failures.pop(key, None)
 
     async def run(self) -> None:
@@ -81,16 +101,16 @@ class WorkQueue:
 
     def _start_due(self) -> None:
         now = asyncio.get_running_loop().time()
-        ready = sorted((when, key) for key, when in self._waiting() if when <= now)
-        for _, key in ready[: self._workers - len(self._running)]:
+        ready = [(when, key) for key, when in self._waiting() if when <= now]
+        for key in next_turns(ready, self._running, self._is_critical, self._lanes):
             del self._due[key]
             self._running[key] = asyncio.create_task(self._run_one(key), name=f"reconcile {key[0]}/{key[1]}")
 
     def _until_next(self) -> float | None:
-        times = [when for _, when in self._waiting()]
-        if not times or len(self._running) >= self._workers:
-            return None
-        return max(0.0, min(times) - asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        # Whoever is due and has not been started waits for the end of another one, which wakes this loop.
+        times = [when for _, when in self._waiting() if when > now]
+        return min(times) - now if times else None
 
     def _waiting(self) -> list[tuple[Key, float]]:
         """Keys that may start: one that runs waits for its end."""
@@ -105,6 +125,10 @@ class WorkQueue:
     def _schedule(self, key: Key, outcome: Outcome[float | None]) -> None:
         again = key in self._again
         self._again.discard(key)
+        if key in self._changed_since:
+            self._changed_since.discard(key)
+            self.wake(key)
+            return
         if outcome.error is None and not outcome.timed_out:
             self._failures.pop(key, None)
             if again:

@@ -17,6 +17,7 @@ from outboxrelay.controller.prober import Prober, Results, Subject
 from outboxrelay.controller.relay_metrics import RelayNumbers
 from outboxrelay.controller.relays import Relays
 from outboxrelay.controller.reporter import Reporter, found_status
+from outboxrelay.controller.rollouts import Rollouts
 from outboxrelay.controller.scaling import Autoscaler, Outcome
 from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.controller.survey import Surveyor
@@ -57,6 +58,7 @@ class Reconciler:
         claims: Claims,
         autoscaler: Autoscaler,
         meter: ScalingMetrics,
+        rollouts: Rollouts,
         *,
         clock: Clock,
         interval: float,
@@ -70,6 +72,7 @@ class Reconciler:
         self._claims = claims
         self._autoscaler = autoscaler
         self._meter = meter
+        self._rollouts = rollouts
         self._clock = clock
         self._interval = interval
         self._memories = Memories()
@@ -84,13 +87,16 @@ class Reconciler:
         memory = self._memories.of(key, identity.uid, self._clock.monotonic(), lambda: found_status(body))
         observed = await self._surveyor.survey(body, identity, memory)
         pods = [fact for fact in map(pod_facts, self._children.pods(key)) if fact]
+        observed = self._rollouts.checked(observed)
         outcome = self._scale(key, observed, memory, pods)
         if outcome is not None:
             observed = replace(observed, replicas=outcome.replicas)
+        cached = self._children.deployment(key, child_name(key[1]))
+        observed = self._rollouts.held(body, observed, memory, deployment_facts(cached) if cached else None)
         decided = plan(observed)
         memory.desired = decided.desired or memory.desired
         applied = await self._applier.apply(identity, observed, decided, memory)
-        news = applied.news
+        news = (*applied.news, *self._rollouts.news(key, memory))
         if applied.refusal is None:
             self._surveyor.done(observed, memory)
             news += self._carried_out(key, memory, outcome)
@@ -146,6 +152,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._prober.forget(key)
+        self._rollouts.forget(key)
         self._claims.withdraw(key)
         self._reporter.forget(key)
         self._memories.forget(key)
@@ -196,6 +203,7 @@ class Reconciler:
             target_scope=",".join(sorted(manifest.spec.target.bootstrap_servers)) if manifest else "",
             progress_at=memory.progress.at if memory.progress else None,
             scaling=outcome.facts if outcome else None,
+            hold=decided.hold,
             max_lag=float(manifest.spec.objectives.max_lag_seconds) if manifest else 30.0,
         )
 

@@ -27,6 +27,13 @@ def essence_of(body: Body) -> object:
     return version_of(body), [metadata.get(field) for field in kept]
 
 
+def is_new(before: Body | None, body: Body) -> bool:
+    """Whether people changed something since ``before``: the spec, or an annotation."""
+    if before is None or version_of(before) != version_of(body):
+        return True
+    return bool(before["metadata"].get("annotations") != body["metadata"].get("annotations"))
+
+
 class Relays:
     """Bodies by key, and the versions that the watch delivered."""
 

@@ -121,6 +121,7 @@ def found_status(body: Mapping[str, Any]) -> OutboxRelayStatus:
             "held": {"keys": held["keys"]} if isinstance(held.get("keys"), int) else None,
             "backlog": backlog,
             "scaling": _found_scaling(status.get("scaling")),
+            "replicas": replicas if isinstance(replicas := status.get("replicas"), int) else None,
         }
     )
 

@@ -10,7 +10,7 @@ from outboxrelay.api.source import Database
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.clock import Clock
 from outboxrelay.controller.memory import Memory
-from outboxrelay.controller.observe import fingerprint
+from outboxrelay.controller.observe import fingerprint, template_of
 from outboxrelay.controller.plan import Child, Observed
 from outboxrelay.controller.secrets import ObjectSource, read_secrets
 from outboxrelay.decisions.blindness import Key
@@ -19,7 +19,7 @@ from outboxrelay.decisions.facts import Verdict
 from outboxrelay.errors import Fault, InvalidInput
 from outboxrelay.manifests.config import credentials_hash
 from outboxrelay.manifests.deployment import asked_replicas
-from outboxrelay.manifests.kinds import CHILD_KINDS, DEPLOYMENT
+from outboxrelay.manifests.kinds import CHILD_KINDS, DEPLOYMENT, DISRUPTION_BUDGET, ResourceKind
 from outboxrelay.manifests.ownership import Ownership, owner_text, ownership
 from outboxrelay.manifests.secrets import references
 
@@ -29,10 +29,13 @@ ABSENT = "absent"
 
 
 class DeploymentCache(Protocol):
-    """The watched Deployments."""
+    """The watched children that are looked at each time."""
 
     def deployment(self, key: Key, name: str) -> dict[str, Any] | None:
         """The Deployment of the relay."""
+
+    def budget(self, key: Key, name: str) -> dict[str, Any] | None:
+        """The PodDisruptionBudget of the relay."""
 
 
 class Locator(Protocol):
@@ -56,6 +59,7 @@ class Surveyor:
         *,
         clock: Clock,
         image: str,
+        priority_class: str = "",
     ) -> None:
         self._objects = objects
         self._cache = cache
@@ -63,6 +67,7 @@ class Surveyor:
         self._locator = locator
         self._clock = clock
         self._image = image
+        self._priority_class = priority_class
 
     async def survey(self, body: Mapping[str, Any], identity: RelayIdentity, memory: Memory) -> Observed:
         """What a plan needs; raises ClusterFault where the API does not answer."""
@@ -78,7 +83,7 @@ class Surveyor:
         if due:
             memory.secrets = await read_secrets(self._objects, identity.namespace, references(manifest.spec))
         refusal = self._refusal(key, manifest, str(body["metadata"].get("creationTimestamp", "")), memory)
-        looked_at, children = await self._children(key, identity, memory, due)
+        looked_at, children = await self._children(key, manifest, memory, due)
         return self._observed(identity, manifest, refusal, memory, looked_at, children)
 
     def done(self, observed: Observed, memory: Memory) -> None:
@@ -111,17 +116,20 @@ class Surveyor:
         return self._claims.state(key, claim)
 
     async def _children(
-        self, key: Key, identity: RelayIdentity, memory: Memory, due: bool
+        self, key: Key, manifest: RelayManifest, memory: Memory, due: bool
     ) -> tuple[frozenset[str], dict[str, Child]]:
+        identity = manifest.identity
         name, found = child_name(identity.name), {}
-        kinds = list(CHILD_KINDS.values()) if due else [DEPLOYMENT]
+        watched = {DEPLOYMENT: self._cache.deployment, DISRUPTION_BUDGET: self._cache.budget}
+        kinds = list(CHILD_KINDS.values()) if due else list(watched)
         for kind in kinds:
-            live = self._cache.deployment(key, name) if kind is DEPLOYMENT else None
-            if live is None and (kind is not DEPLOYMENT or due or kind.kind not in memory.applied):
+            live = watched[kind](key, name) if kind in watched else None
+            # Of a budget that is not ours nothing needs to be known where none is wanted.
+            wanted = kind is not DISRUPTION_BUDGET or manifest.spec.is_critical
+            if live is None and wanted and (kind not in watched or due or kind.kind not in memory.applied):
                 live = await self._objects.get(kind, identity.namespace, name)
             if live is not None:
-                replicas = live.get("spec", {}).get("replicas", 1) if kind is DEPLOYMENT else None
-                found[kind.kind] = Child(ownership(live, identity), fingerprint(live), owner_text(live), replicas)
+                found[kind.kind] = _child(kind, live, identity)
         return frozenset(kind.kind for kind in kinds), found
 
     def _observed(
@@ -143,7 +151,19 @@ class Surveyor:
             children=children or {},
             applied=dict(memory.applied),
             known=memory.desired,
+            priority_class=self._priority_class,
         )
+
+
+def _child(kind: ResourceKind, live: Mapping[str, Any], identity: RelayIdentity) -> Child:
+    return Child(
+        ownership(live, identity),
+        fingerprint(live),
+        owner_text(live),
+        replicas=live.get("spec", {}).get("replicas", 1) if kind is DEPLOYMENT else None,
+        template=template_of(live) if kind is DEPLOYMENT else None,
+        uid=str(live.get("metadata", {}).get("uid", "")),
+    )
 
 
 def _hash(identity: RelayIdentity, memory: Memory) -> str:

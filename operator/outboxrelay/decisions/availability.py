@@ -15,6 +15,8 @@ def available(facts: Facts) -> Finding:
     if deployment is None:
         if not facts.verdict.accepted:
             return _finding("False", Reason.ROLLING_OUT, "no pods run: the spec is not accepted")
+        if (hold := facts.unstarted) is not None:
+            return _finding("False", hold.reason, f"no pod runs yet: {hold.message}")
         return _finding("Unknown", Reason.PENDING, "the Deployment has not been observed yet")
     if deployment.refused:
         return _refused(deployment)

@@ -1,4 +1,4 @@
-"""What the facts say about one relay's health: nine conditions, each with a reason and a sentence.
+"""What the facts say about one relay's health: ten conditions, each with a reason and a sentence.
 
 Unknown is said where something cannot be observed now; nothing is guessed.
 """
@@ -9,6 +9,7 @@ from outboxrelay.api.names import Condition, Reason
 from outboxrelay.api.report import Health
 from outboxrelay.decisions.availability import available
 from outboxrelay.decisions.facts import Facts, Finding, PodReport, Probe, Status
+from outboxrelay.decisions.rollouts import rolled_out
 from outboxrelay.decisions.scaling import scaling_active
 
 STALE_SECONDS = 15.0
@@ -29,7 +30,7 @@ def conditions(facts: Facts) -> tuple[Finding, ...]:
         available(facts),
         delivering(facts),
     )
-    others = lag_within_objective(facts), scaling_active(facts.scaling), quarantined(facts)
+    others = lag_within_objective(facts), scaling_active(facts.scaling), quarantined(facts), rolled_out(facts)
     return (ready(facts, parts), *parts, *others)
 
 
@@ -80,6 +81,8 @@ def delivering(facts: Facts) -> Finding:
         return _finding(kind, "False", Reason.PAUSED, "no pod is asked for, so nothing is delivered")
     if facts.state == "Paused":
         return _finding(kind, "False", Reason.PAUSED, "spec.state is Paused: pods are connected and read nothing")
+    if (hold := facts.unstarted) is not None:
+        return _finding(kind, "False", hold.reason, f"nothing is delivered yet: {hold.message}")
     count = facts.count
     if count is None or facts.now - count.at > STALE_SECONDS:
         return _finding(kind, "Unknown", Reason.PROBE_STALE, "the table cannot be counted now")

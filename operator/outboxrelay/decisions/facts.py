@@ -24,6 +24,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why new pods are not made yet."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """The newest answer of a database or a cluster of brokers to the controller itself."""
 
@@ -79,6 +87,13 @@ class DeploymentFacts:
     """Why pods cannot be created."""
     overdue: bool = False
     """Whether a rollout takes longer than its deadline."""
+    progressed_at: str = ""
+    """When a rollout last came further, RFC 3339."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether no pod of an older template is left."""
+        return self.settled and self.replicas == self.updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +144,13 @@ class Facts:
     """None where the spec cannot be read."""
     max_lag: float = 30.0
     """Seconds that the oldest row should not pass."""
+    hold: Hold | None = None
+    """Why pods are not made from the newest spec yet."""
+
+    @property
+    def unstarted(self) -> Hold | None:
+        """Why there has been no pod at all yet."""
+        return self.hold if self.deployment is None else None
 
     @property
     def asleep(self) -> bool:

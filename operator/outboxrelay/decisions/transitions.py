@@ -9,7 +9,7 @@ from outboxrelay.decisions.facts import Finding
 
 QUIET = frozenset({Reason.DELIVERING, Reason.IDLE})
 """Reasons of a relay that is well: a change between them is no news."""
-EXPECTED = frozenset({Reason.PAUSED, Reason.STOPPED, Reason.PENDING, Reason.ROLLING_OUT})
+EXPECTED = frozenset({Reason.PAUSED, Reason.STOPPED, Reason.PENDING, Reason.ROLLING_OUT, Reason.WAITING_FOR_DEPENDENCY})
 """Reasons that somebody asked for or that pass by themselves: no warning."""
 MESSAGE_LIMIT = 1000
 

@@ -26,10 +26,11 @@ RELAY: Final = ResourceKind(names.API_VERSION, names.KIND, names.PLURAL)
 DEPLOYMENT: Final = ResourceKind("apps/v1", "Deployment", "deployments")
 CONFIG_MAP: Final = ResourceKind("v1", "ConfigMap", "configmaps")
 SERVICE_ACCOUNT: Final = ResourceKind("v1", "ServiceAccount", "serviceaccounts")
+DISRUPTION_BUDGET: Final = ResourceKind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD: Final = ResourceKind("v1", "Pod", "pods")
 SECRET: Final = ResourceKind("v1", "Secret", "secrets")
 EVENT: Final = ResourceKind("v1", "Event", "events")
 LEASE: Final = ResourceKind("coordination.k8s.io/v1", "Lease", "leases")
 
-CHILD_KINDS: Final = {kind.kind: kind for kind in (SERVICE_ACCOUNT, CONFIG_MAP, DEPLOYMENT)}
-"""What an OutboxRelay consists of, in the order in which it is applied."""
+CHILD_KINDS: Final = {kind.kind: kind for kind in (SERVICE_ACCOUNT, CONFIG_MAP, DISRUPTION_BUDGET, DEPLOYMENT)}
+"""What an OutboxRelay consists of, in the order in which it is applied; the budget belongs to critical ones only."""

@@ -5,7 +5,7 @@ from typing import Any
 from outboxrelay.api import names
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.manifests.config import config_hash, config_text
-from outboxrelay.manifests.metadata import labels
+from outboxrelay.manifests.metadata import labels, selector
 from outboxrelay.manifests.secrets import references
 
 USER = 65532
@@ -13,8 +13,9 @@ USER = 65532
 DEFAULT_RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}}
 
 
-def pod_template(manifest: RelayManifest, image: str, credentials: str) -> dict[str, Any]:
-    """The pod template; ``credentials`` is the hash of what the referenced Secrets hold."""
+def pod_template(manifest: RelayManifest, image: str, credentials: str, priority_class: str = "") -> dict[str, Any]:
+    """The pod template; ``credentials`` is the hash of what the referenced Secrets hold, ``priority_class`` names the
+    PriorityClass of critical relays."""
     template, name = manifest.spec.template, manifest.identity.name
     annotations = {
         names.ANNOTATION_CONFIG_HASH: config_hash(config_text(manifest)),
@@ -40,6 +41,8 @@ def pod_template(manifest: RelayManifest, image: str, credentials: str) -> dict[
         "nodeSelector": template.node_selector,
         "affinity": template.affinity,
         "tolerations": template.tolerations,
+        "priorityClassName": priority_class if manifest.spec.is_critical else "",
+        "topologySpreadConstraints": _spread(name) if manifest.spec.is_critical else [],
     }
     return {
         "metadata": {
@@ -48,6 +51,20 @@ def pod_template(manifest: RelayManifest, image: str, credentials: str) -> dict[
         },
         "spec": {**spec, **{key: value for key, value in optional.items() if value}},
     }
+
+
+def _spread(relay: str) -> list[dict[str, Any]]:
+    """Over nodes and zones, each rollout for itself. Crowded pods are better than none: nothing here is a must."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selector(relay)},
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
 
 
 def _container(manifest: RelayManifest, image: str) -> dict[str, Any]:
