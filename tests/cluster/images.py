@@ -21,6 +21,13 @@ def load(archive: Path | str) -> None:
         raise ClusterError(f"importing {file} failed: {(done.stdout + done.stderr).strip()}")
 
 
+def tag(name: str, other: str) -> None:
+    """Give the image ``name`` one more name."""
+    done = _ctr("images", "tag", "--force", name, other)
+    if done.returncode != 0:
+        raise ClusterError(f"tagging {name} failed: {(done.stdout + done.stderr).strip()}")
+
+
 def has(name: str) -> bool:
     """Whether the node has an image of exactly this name."""
     return name in _ctr("images", "list", "-q", f"name=={name}").stdout.split()

@@ -1,5 +1,6 @@
 """The controller's own looks at the real PostgreSQL and Kafka: what is well, and each fault by its reason."""
 
+import asyncio
 import os
 import socket
 import uuid
@@ -243,3 +244,24 @@ async def test_a_wrong_sasl_password_is_an_authentication_failure_that_names_the
     assert raised.value.reason == Reason.AUTHENTICATION_FAILED
     assert "wrong-password" not in raised.value.message
     await brokers.close()
+
+
+async def test_a_critical_relay_does_not_wait_behind_the_others_of_its_database(
+    database: str, probe: DatabaseProbe
+) -> None:
+    await run(
+        database, "CREATE TABLE vital (LIKE outbox INCLUDING ALL)", "CREATE TABLE plain (LIKE outbox INCLUDING ALL)"
+    )
+    holder: Any = await asyncpg.connect(database)
+    try:
+        await holder.execute("BEGIN; LOCK TABLE outbox")
+        stuck = asyncio.create_task(probe.count(spec(), secrets(database), Exclusions(), SECONDS))
+        await asyncio.sleep(0.5)
+        vital = spec(isolation={"tier": "Critical"}, source={"table": {"name": "vital"}})
+        assert (await probe.count(vital, secrets(database), Exclusions(), 1.0)).rows == 0
+        with pytest.raises(SourceFault):
+            await probe.count(spec(source={"table": {"name": "plain"}}), secrets(database), Exclusions(), 0.5)
+        with pytest.raises(SourceFault):
+            await stuck
+    finally:
+        await holder.close()

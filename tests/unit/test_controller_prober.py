@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -106,6 +107,24 @@ async def test_a_database_that_hangs_or_brings_out_a_bug_costs_other_relays_noth
         assert sick.reason in (Reason.TIMEOUT, Reason.PROBE_STALE)
     # What does not let itself be cancelled ends at last.
     await asyncio.sleep(1000)
+
+
+async def test_fifty_relays_of_one_namespace_whose_databases_hang_delay_no_probe_of_others() -> None:
+    async def longest_gap(sick: int) -> float:
+        world = World()
+        well = [f"well{number}" for number in range(10)]
+        world.tables |= {f"sick{number}": hang for number in range(sick)}
+        async with probing(world, []) as prober:
+            for number in range(sick):
+                prober.watch(("bad", f"sick{number}"), subject(f"sick{number}"), {})
+            for name in well:
+                prober.watch(("shop", name), subject(name), {})
+            await asyncio.sleep(120)
+        return max(after - before for name in well for before, after in pairwise(world.asked[name]))
+
+    alone, beside = await longest_gap(0), await longest_gap(50)
+    print(f"\nlongest gap between two probes of ten well relays: alone {alone:.2f} s, beside fifty {beside:.2f} s")
+    assert beside <= alone + 0.01
 
 
 async def test_a_database_that_hangs_does_not_keep_its_own_relays_brokers_from_being_asked() -> None:

@@ -127,6 +127,7 @@ async def test_a_first_start_waits_for_what_it_depends_on_and_says_so() -> None:
         for _ in range(4):
             await round_of(bench, first, later)
         assert image_of(bench, later) == "relay:1"
+        assert config_of(bench, later)
         assert bench.condition(later, "RolledOut")["reason"] == "UpToDate"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from outboxrelay.api.manifest import RelayIdentity, RelayManifest
 from outboxrelay.api.names import ANNOTATION_TEMPLATE_GENERATION, Reason, child_name
 from outboxrelay.decisions.facts import Hold, Verdict
-from outboxrelay.decisions.rollouts import Template
+from outboxrelay.decisions.rollouts import Change, Template
 from outboxrelay.manifests.config_map import config_map
 from outboxrelay.manifests.deployment import asked_replicas, deployment, first_replicas
 from outboxrelay.manifests.disruption_budget import disruption_budget
@@ -80,8 +80,13 @@ class Observed:
     """Why pods must not be made from a new template yet."""
     upgraded_at: str = ""
     """When an upgrade of the operator replaced the pods, or now, where it does."""
-    upgrade: bool = False
-    """Whether pods change only because the operator makes other ones from the same spec."""
+    change: Change = Change.NONE
+    """Why pods have to be made from another template, where they have to."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether pods are about to be replaced without a look at the config that belongs to them."""
+        return self.change is not Change.NONE and self.hold is None and CONFIG_MAP.kind not in self.looked_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,8 @@ def _desired(observed: Observed, manifest: RelayManifest, replicas: int) -> Desi
 def _is_torn(observed: Observed, replicas: int) -> bool:
     """Whether somebody changed or deleted what the pods that run are made from: then nothing is left to keep."""
     live = observed.children.get(DEPLOYMENT.kind)
-    if live is None:
+    if live is None or CONFIG_MAP.kind not in observed.looked_at:
+        # New pods need the config that belongs to them: between two surveys it is not known.
         return False
     for kind in (CONFIG_MAP.kind, DEPLOYMENT.kind):
         child, last = observed.children.get(kind), observed.applied.get(kind)
@@ -206,7 +212,7 @@ def _scaled(observed: Observed, manifest: RelayManifest, replicas: int) -> tuple
         return ()
     known = live.template.generation if live.template else -1
     notes = {}
-    if observed.upgrade and known != observed.identity.generation:
+    if observed.change is Change.UPGRADE and known != observed.identity.generation:
         notes = {ANNOTATION_TEMPLATE_GENERATION: str(observed.identity.generation)}
     if live.replicas == replicas and not notes:
         return ()

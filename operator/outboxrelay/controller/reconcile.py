@@ -85,14 +85,12 @@ class Reconciler:
             return None
         identity = _identity(body)
         memory = self._memories.of(key, identity.uid, self._clock.monotonic(), lambda: found_status(body))
-        observed = await self._surveyor.survey(body, identity, memory)
         pods = [fact for fact in map(pod_facts, self._children.pods(key)) if fact]
-        observed = self._rollouts.checked(observed)
-        outcome = self._scale(key, observed, memory, pods)
-        if outcome is not None:
-            observed = replace(observed, replicas=outcome.replicas)
-        cached = self._children.deployment(key, child_name(key[1]))
-        observed = self._rollouts.held(body, observed, memory, deployment_facts(cached) if cached else None)
+        observed, outcome = await self._observe(key, body, memory, pods)
+        if observed.is_partial:
+            # What waited may go now, and between two surveys only a part was looked at.
+            memory.surveyed_generation = -1
+            observed, outcome = await self._observe(key, body, memory, pods)
         decided = plan(observed)
         memory.desired = decided.desired or memory.desired
         applied = await self._applier.apply(identity, observed, decided, memory)
@@ -111,6 +109,18 @@ class Reconciler:
         now = self._clock.monotonic()
         for key, memory in self._memories.items():
             yield key, _numbers(memory, self._prober.results(key), now)
+
+    async def _observe(
+        self, key: Key, body: Mapping[str, Any], memory: Memory, pods: list[PodFacts]
+    ) -> tuple[Observed, Outcome | None]:
+        """All that a plan depends on, and how the number of pods came about."""
+        observed = self._rollouts.checked(await self._surveyor.survey(body, _identity(body), memory))
+        outcome = self._scale(key, observed, memory, pods)
+        if outcome is not None:
+            observed = replace(observed, replicas=outcome.replicas)
+        cached = self._children.deployment(key, child_name(key[1]))
+        held = self._rollouts.held(body, observed, memory, deployment_facts(cached) if cached else None)
+        return held, outcome
 
     def _scale(self, key: Key, observed: Observed, memory: Memory, pods: list[PodFacts]) -> Outcome | None:
         """How many pods the relay should have; None where its spec cannot be read."""

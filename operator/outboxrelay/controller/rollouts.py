@@ -103,7 +103,7 @@ class Rollouts:
             observed,
             hold=hold,
             upgraded_at=upgraded_at,
-            upgrade=change is Change.UPGRADE,
+            change=change,
             applied=dict(memory.applied),
         )
 
