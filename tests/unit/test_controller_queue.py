@@ -8,6 +8,7 @@ import pytest
 
 from outboxrelay.controller.queue import BACKOFF, WORKERS, WorkQueue
 from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.turns import lanes_of
 from outboxrelay.errors import ClusterFault
 from tests.support.tasks import owned
 
@@ -146,12 +147,13 @@ async def test_five_hundred_relays_at_once_are_looked_at_a_few_at_a_time_and_new
     desk = Desk()
     desk.again = 5.0
     queue = WorkQueue(desk.work)
-    keys = [("shop", f"relay-{number:03}") for number in range(500)]
+    keys = [(f"team-{number % 8}", f"relay-{number:03}") for number in range(500)]
+    standard = WORKERS - lanes_of(WORKERS).reserved
     async with owned(queue.run()):
         for key in keys:
             queue.wake(key)
         assert queue.due() == 500
-        await asyncio.sleep(500 / WORKERS + 1)
-        assert desk.most == WORKERS
+        await asyncio.sleep(500 / standard + 1)
+        assert desk.most == standard
         # Those that are due again after five seconds have waited behind those that nobody has looked at yet.
-        assert [key for _, key in desk.begun[:500]] == keys
+        assert {key for _, key in desk.begun[:500]} == set(keys)
