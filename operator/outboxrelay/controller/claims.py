@@ -7,22 +7,28 @@ from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.conflicts import Claim, older_claim
 from outboxrelay.decisions.facts import Verdict
 
+Table = tuple[str, str, str]
+"""Database, schema and table."""
+
 
 class Claims:
     """Claims by relay; whoever a change concerns is woken."""
 
     def __init__(self, wake: Callable[[Key], None]) -> None:
         self._claims: dict[Key, Claim] = {}
+        self._rivals: dict[Table, dict[Key, Claim]] = {}
+        """By what the tables are called: only those of one name can be the same."""
         self._wake = wake
 
     def state(self, key: Key, claim: Claim) -> Verdict | None:
         """Enter a relay's claim; gives the refusal where an older relay has the table."""
         before = self._claims.get(key)
         if before != claim:
-            self._claims[key] = claim
+            self._remove(key, before)
+            self._claims[key] = self._rivals.setdefault(_table(claim), {})[key] = claim
             self._wake_others(key, before)
             self._wake_others(key, claim)
-        older = older_claim(claim, self._claims.values())
+        older = older_claim(claim, self._rivals[_table(claim)].values())
         if older is None:
             return None
         place = claim.place
@@ -34,12 +40,23 @@ class Claims:
 
     def withdraw(self, key: Key) -> None:
         """Remove the claim of a relay that is gone, stopped, or cannot say which table it means."""
-        self._wake_others(key, self._claims.pop(key, None))
+        claim = self._claims.pop(key, None)
+        self._remove(key, claim)
+        self._wake_others(key, claim)
 
-    def _wake_others(self, key: Key, claim: Claim | None) -> None:
+    def _remove(self, key: Key, claim: Claim | None) -> None:
         if claim is None:
             return
-        table = claim.place.database, claim.place.schema, claim.place.table
-        for other, theirs in self._claims.items():
-            if other != key and (theirs.place.database, theirs.place.schema, theirs.place.table) == table:
+        rivals = self._rivals[_table(claim)]
+        del rivals[key]
+        if not rivals:
+            del self._rivals[_table(claim)]
+
+    def _wake_others(self, key: Key, claim: Claim | None) -> None:
+        for other in self._rivals.get(_table(claim), {}) if claim is not None else ():
+            if other != key:
                 self._wake(other)
+
+
+def _table(claim: Claim) -> Table:
+    return claim.place.database, claim.place.schema, claim.place.table
