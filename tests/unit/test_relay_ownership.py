@@ -74,6 +74,17 @@ async def test_a_lost_control_session_ends_ownership_at_once_and_all_starts_agai
     assert relay.publisher.ids == [1]
 
 
+async def test_a_session_that_is_lost_now_and_then_is_made_anew_as_soon_as_the_first_time() -> None:
+    relay = FakeRelay()
+    async with relay.running():
+        for _ in range(10):
+            await relay.until(lambda: relay.report.ready)
+            await asyncio.sleep(60)
+            relay.control.end()
+            await relay.until(lambda: not relay.report.ready, seconds=10)
+            await relay.until(lambda: relay.report.ready, seconds=1)
+
+
 async def test_nothing_is_read_while_the_last_heartbeat_is_too_old() -> None:
     relay = FakeRelay()
     async with relay.running():

@@ -34,9 +34,12 @@ class Membership:
         self._beats = beats
         self._clock = clock
         self.member: int | None = None
+        self.joined_at: float | None = None
+        """Monotonic time at which this session, or the one that was lost, became a member; None where none did."""
 
     async def join(self) -> int:
         """Open the session and take the first free member slot; its number. Raises SourceFault."""
+        self.joined_at = None
         await self._control.open()
         tried: set[int] = set()
         for _ in range(TRIES):
@@ -46,7 +49,7 @@ class Membership:
             if number is None:
                 break
             if await self._control.try_lock([MEMBER_BASE + number]):
-                self.member = number
+                self.member, self.joined_at = number, at
                 self._ownership.live = frozenset({*holding.members, number})
                 self._ownership.confirm(at, len(holding.members) + 1)
                 log.info("member_joined", member=number, members=self._ownership.members)

@@ -35,6 +35,9 @@ from outboxrelay.relay.waiting import wait_for
 
 log = structlog.get_logger(__name__)
 
+STEADY_SECONDS = 10.0
+"""A session that lasted for this long worked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -123,6 +126,10 @@ class RelayProcess:
                 await parts.session.run()
                 self._failures = 0
             except SourceFault as fault:
+                joined = parts.membership.joined_at
+                if joined is not None and parts.clock.monotonic() - joined >= STEADY_SECONDS:
+                    # What went wrong before is over: the wait grows with failures in a row, not with the process's age.
+                    self._failures = 0
                 await self._lost(fault)
 
     def missing(self) -> list[str]:
