@@ -153,7 +153,9 @@ async def test_five_hundred_relays_at_once_are_looked_at_a_few_at_a_time_and_new
         for key in keys:
             queue.wake(key)
         assert queue.due() == 500
-        await asyncio.sleep(500 / standard + 1)
+        await asyncio.sleep(2 * 500 / standard)
         assert desk.most == standard
-        # Those that are due again after five seconds have waited behind those that nobody has looked at yet.
-        assert {key for _, key in desk.begun[:500]} == set(keys)
+        # Of a namespace, those that are due again have waited behind those that nobody has looked at yet.
+        for team in {key[0] for key in keys}:
+            mine = [key for key in keys if key[0] == team]
+            assert [key for _, key in desk.begun if key[0] == team][: len(mine)] == mine
