@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from outboxrelay.api.names import Reason
-from outboxrelay.api.report import Health
+from outboxrelay.api.report import Health, Shards
 from outboxrelay.decisions.autoscaling.decide import decide
 from outboxrelay.decisions.autoscaling.values import Decision, Reading, ScalingFacts, State
 from outboxrelay.decisions.conditions import NO_PROGRESS_SECONDS, STALE_SECONDS, conditions
@@ -167,6 +167,15 @@ def test_nothing_is_claimed_before_the_first_answer() -> None:
 def test_waiting_rows_that_do_not_move_are_noticed() -> None:
     assert ready(progress_at=NOW - NO_PROGRESS_SECONDS + 1) == ("True", "Delivering")
     assert ready(progress_at=NOW - NO_PROGRESS_SECONDS) == ("False", "NoProgress")
+
+
+def test_a_stall_of_pods_that_own_no_shard_says_who_must_have_them() -> None:
+    idle = report().model_copy(update={"shards": Shards(total=16, owned=[], members=2)})
+    stuck: dict[str, Any] = {"progress_at": NOW - NO_PROGRESS_SECONDS}
+    told = found(reports=(PodReport(NOW, idle),), **stuck)["Delivering"].message
+    assert "no pod owns any of the 16 shards; another session in the database holds their locks" in told
+    one_of_two = found(reports=(PodReport(NOW, idle),), pods=(POD, replace(POD, name="b")), **stuck)["Delivering"]
+    assert "shards" not in one_of_two.message
 
 
 def test_a_pod_that_backs_off_is_recovering() -> None:

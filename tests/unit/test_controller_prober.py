@@ -13,9 +13,11 @@ from outboxrelay.api.names import Reason
 from outboxrelay.api.report import RelayReport
 from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.controller.probe_metrics import ProbeMetrics
-from outboxrelay.controller.prober import Prober, SecretTexts, Subject
+from outboxrelay.controller.prober import Prober
+from outboxrelay.controller.probes import SecretTexts, Subject
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
+from outboxrelay.errors import TargetFault
 from tests.support.moved_clock import MovedClock
 from tests.support.relay_bodies import manifest, report
 from tests.support.tasks import owned
@@ -77,8 +79,13 @@ async def broken() -> None:
     raise KeyError("bug")
 
 
-def subject(table: str) -> Subject:
-    return Subject("uid", manifest(source={"table": {"name": table}}).spec, {("orders-db", "uri"): "x"})
+async def refused() -> None:
+    raise TargetFault(Reason.BROKER_UNAVAILABLE, "connection refused")
+
+
+def subject(table: str, brokers: str = "") -> Subject:
+    spec = manifest(source={"table": {"name": table}}).spec
+    return Subject("uid", spec, {("orders-db", "uri"): "x"}, target_place=brokers)
 
 
 @asynccontextmanager
@@ -150,6 +157,54 @@ async def test_brokers_that_hang_are_named_by_their_address() -> None:
         assert manifest().spec.target.bootstrap_servers[0] in target.message
 
 
+def keys_of(count: int) -> list[Key]:
+    return [("shop", str(number)) for number in range(count)]
+
+
+async def test_who_uses_the_brokers_that_one_relay_lost_is_asked_at_once_and_strangers_are_not() -> None:
+    world, keys = World(), keys_of(100)
+    async with probing(world, []) as prober:
+        for key in keys:
+            prober.watch(key, subject("a", "kafka:9092"), {})
+        prober.watch(A, subject("a", "other:9092"), {})
+        await asyncio.sleep(60)
+        world.broker = refused
+
+        def lost() -> int:
+            return sum(1 for key in keys if (probe := prober.results(key).target) and not probe.healthy)
+
+        while not lost():
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.1)
+        assert lost() == len(keys)
+
+
+async def test_a_relay_whose_brokers_come_and_go_hardly_makes_work_for_the_others() -> None:
+    flaps, asked = False, 0
+
+    async def by_turns() -> None:
+        nonlocal flaps
+        flaps = not flaps
+        if flaps:
+            await refused()
+
+    class OneFlaps(World):
+        async def check(self, spec: OutboxRelaySpec, secrets: SecretTexts, seconds: float) -> None:
+            nonlocal asked
+            if spec.source.table.name == "flapping":
+                await by_turns()
+            else:
+                asked += 1
+
+    world = OneFlaps()
+    async with probing(world, []) as prober:
+        for key in keys_of(20):
+            prober.watch(key, subject("well", "kafka:9092"), {})
+        prober.watch(A, subject("flapping", "kafka:9092"), {})
+        await asyncio.sleep(100)
+    assert asked <= 20 * 100 / 5 * 1.75
+
+
 async def test_one_silence_of_a_database_that_was_well_is_asked_about_again_before_it_counts() -> None:
     world, woken = World(), list[Key]()
     async with probing(world, woken) as prober:
@@ -197,6 +252,21 @@ async def test_a_relay_is_woken_by_what_means_something_new_and_by_nothing_else(
         assert first > 0
         await asyncio.sleep(60)
         assert len(woken) == first
+
+
+async def test_a_fault_wakes_its_relay_when_it_is_met_and_when_it_is_met_again_and_then_no_more() -> None:
+    world, woken = World(), list[Key]()
+    async with probing(world, woken) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(10)
+        before = len(woken)
+        world.broker = refused
+        await asyncio.sleep(6)
+        assert len(woken) >= before + 1
+        await asyncio.sleep(6)
+        assert len(woken) == before + 2
+        await asyncio.sleep(60)
+        assert len(woken) == before + 2
 
 
 async def test_forgotten_relays_are_asked_about_no_more() -> None:

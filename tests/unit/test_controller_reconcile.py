@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from outboxrelay.api.names import Reason
+from outboxrelay.decisions.conditions import NO_PROGRESS_SECONDS
 from outboxrelay.decisions.facts import TableCount
 from outboxrelay.errors import ClusterFault, SourceFault, TargetFault
 from outboxrelay.manifests.kinds import CONFIG_MAP, DEPLOYMENT, RELAY, SECRET
@@ -279,7 +280,7 @@ async def test_held_rows_are_told_while_the_rest_is_ready_and_are_no_backlog() -
         await until(excluded, "count without the held key", 5, every=0.005)
 
 
-async def test_rows_that_do_not_move_are_told_after_25_seconds() -> None:
+async def test_rows_that_do_not_move_are_told_after_20_seconds() -> None:
     async with Bench().running() as bench:
         await delivering(bench)
         bench.world.counted = TableCount(rows=5, exact=True, oldest_age=3.0)
@@ -291,6 +292,16 @@ async def test_rows_that_do_not_move_are_told_after_25_seconds() -> None:
             return bench.condition(KEY).get("reason") == "NoProgress"
 
         await until(stuck, "NoProgress", 5, every=0.005)
+
+
+async def test_the_moment_from_which_rows_that_do_not_move_are_a_stall_is_not_slept_through() -> None:
+    async with Bench().running() as bench:
+        await delivering(bench)
+        bench.world.counted = TableCount(rows=5, exact=True, oldest_age=3.0)
+        await settle(bench, status="True", reason="Delivering")
+        bench.clock.move(NO_PROGRESS_SECONDS - 4)
+        assert 0 < (await bench.look(KEY) or 0.0) <= 4
+        assert bench.condition(KEY)["reason"] != "NoProgress"
 
 
 async def test_a_deleted_relay_is_forgotten_and_nothing_is_written() -> None:

@@ -179,3 +179,11 @@ def test_rows_move_when_pods_deliver_or_fewer_wait() -> None:
     assert progressed(start, now=9.0, waiting=4, delivered=None).at == 9.0
     assert progressed(start, now=9.0, waiting=0, delivered=None).at == 9.0
     assert progressed(start, now=9.0, waiting=7, delivered=10, excused=True).at == 9.0
+
+
+def test_rows_moved_when_they_did_and_not_when_somebody_looked() -> None:
+    start = Progress(0.0, 10, 5)
+    assert progressed(start, now=9.0, waiting=5, delivered=11, delivered_at=7.0).at == 7.0
+    assert progressed(start, now=9.0, waiting=0, delivered=10, counted_at=6.0).at == 6.0
+    assert progressed(start, now=9.0, waiting=0, delivered=11, counted_at=6.0, delivered_at=99.0).at == 9.0
+    assert progressed(start, now=9.0, waiting=4, delivered=10, counted_at=-1.0).at == 0.0

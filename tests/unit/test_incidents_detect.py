@@ -34,6 +34,16 @@ def says(**changes: Any) -> dict[str, tuple[PodReport, ...]]:
     return {"reports": (PodReport(NOW - 1, report(delivered=5).model_copy(update=changes)),)}
 
 
+def test_a_fault_is_as_old_as_the_newest_answer_that_told_of_it() -> None:
+    (probed,) = seen(source=Probe(NOW - 3, Reason.CONNECT_FAILED, "why")).signals
+    assert probed.seen_at == NOW - 3
+    down = Health(healthy=False, reason=Reason.CONNECT_FAILED, message="why")
+    (both,) = seen(source=Probe(NOW - 3, Reason.CONNECT_FAILED, "why"), **says(source=down)).signals
+    assert both.seen_at == NOW - 1
+    (counted,) = seen(progress_at=NOW - 60).signals
+    assert counted.seen_at is None
+
+
 def test_a_relay_that_delivers_has_no_fault_and_every_type_is_judged() -> None:
     assert seen() == Observation(NOW)
 
@@ -174,7 +184,7 @@ def test_a_pod_that_does_not_answer_is_dead_or_hung() -> None:
 def test_pods_out_of_reach_that_deliver_are_told_apart_from_dead_ones() -> None:
     moving: dict[str, Any] = {"silent": ("orders-relay-1",), "reports": (), "count": Count(NOW, 10, True, 1.0)}
     assert types(**moving, progress_at=NOW) == {"RelayUnreachable"}
-    assert types(**moving, progress_at=NOW - 20) == {"RelayUnresponsive"}
+    assert types(**moving, progress_at=NOW - 19) == {"RelayUnresponsive"}
     fallen = (PodFacts("orders-relay-1", "10.0.0.1", ready=False, fell=True),)
     assert types(**moving, progress_at=NOW, pods=fallen) == {"RelayUnresponsive"}
 

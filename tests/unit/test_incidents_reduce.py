@@ -1,6 +1,7 @@
 """The life of an incident: two looks open it, three close it, and noise does neither."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 BROKER = Signal(IncidentType.BROKER_UNAVAILABLE, "BrokerUnavailable", "no answer", "kafka:9092")
 POISON = Signal(IncidentType.POISON_ROWS, "PoisonRows", "1 rows are in quarantine")
 LAG = Signal(IncidentType.LAG_OBJECTIVE_MISSED, "ObjectiveMissed", "45 s")
+STALL = Signal(IncidentType.NO_PROGRESS, "NoProgress", "rows wait")
 CRASH = Signal(IncidentType.RELAY_CRASH_LOOPING, "CrashLooping", "ends")
 
 
@@ -155,6 +157,21 @@ def test_the_more_often_it_comes_back_the_longer_it_must_stay_away() -> None:
 
 def test_a_crash_loop_counts_at_once_since_kubernetes_has_counted_already() -> None:
     assert Story().look(CRASH)
+
+
+def test_one_answer_that_two_looks_find_is_one() -> None:
+    story = Story()
+    first = replace(BROKER, seen_at=story.at + 5)
+    assert story.look(first) == ()
+    assert story.look(first) == ()
+    assert story.look() == ()
+    second = replace(BROKER, seen_at=story.at + 5)
+    assert story.look(second) == ()
+    assert story.look(replace(BROKER, seen_at=story.at + 5))
+
+
+def test_a_stall_counts_at_once_since_it_took_many_looks_to_see_it() -> None:
+    assert Story().look(STALL)
 
 
 def test_a_process_that_runs_for_a_while_between_two_ends_makes_no_two_incidents() -> None:

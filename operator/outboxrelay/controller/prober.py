@@ -14,12 +14,11 @@ import structlog
 
 from outboxrelay.api.names import Reason
 from outboxrelay.api.report import RelayReport
-from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.controller.clock import Clock
 from outboxrelay.controller.isolation import Outcome, isolated
+from outboxrelay.controller.probes import ReportSource, Results, SourceProbe, Subject, TargetProbe
 from outboxrelay.decisions.blindness import Key
-from outboxrelay.decisions.conditions import STALE_SECONDS
-from outboxrelay.decisions.facts import Count, Exclusions, PodReport, Probe, TableCount
+from outboxrelay.decisions.facts import Count, Exclusions, PodReport, Probe
 from outboxrelay.errors import Fault
 
 log = structlog.get_logger(__name__)
@@ -31,39 +30,11 @@ GRACE_SECONDS = 0.5
 DOUBT_SECONDS = 1.0
 """A database that was well and then once did not answer in time is asked again after this, before it counts."""
 
-SecretTexts = Mapping[tuple[str, str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is asked for one relay."""
-
-    uid: str
-    spec: OutboxRelaySpec
-    secrets: SecretTexts = field(repr=False)
-
-
-class SourceProbe(Protocol):
-    """Asks databases."""
-
-    async def count(
-        self, spec: OutboxRelaySpec, secrets: SecretTexts, exclusions: Exclusions, seconds: float
-    ) -> TableCount:
-        """Verify the table and count; raises Fault."""
-
-
-class TargetProbe(Protocol):
-    """Asks brokers."""
-
-    async def check(self, spec: OutboxRelaySpec, secrets: SecretTexts, seconds: float) -> None:
-        """See that the topic is there; raises Fault."""
-
-
-class ReportSource(Protocol):
-    """Asks relay pods."""
-
-    async def fetch(self, address: str, seconds: float) -> RelayReport | None:
-        """The pod's report; None where it does not answer."""
+LOST = frozenset({Reason.BROKER_UNAVAILABLE, Reason.CONNECT_FAILED, Reason.TIMEOUT})
+"""Reasons that all who use the same place will meet."""
+NEVER = float("-inf")
+LULL_SECONDS = 5.0
+"""Seconds for which nobody is asked again because somebody lost the same place."""
 
 
 class ProbeMeter(Protocol):
@@ -82,26 +53,15 @@ class Looked(NamedTuple):
 
 
 @dataclass(slots=True)
-class Results:
-    """The newest answers."""
-
-    source: Probe | None = None
-    target: Probe | None = None
-    count: Count | None = None
-    reports: dict[str, PodReport] = field(default_factory=dict)
-
-    def fresh_reports(self, now: float) -> tuple[PodReport, ...]:
-        """Reports that still say something about now."""
-        return tuple(item for _, item in sorted(self.reports.items()) if now - item.at <= STALE_SECONDS)
-
-
-@dataclass(slots=True)
 class _Watched:
     subject: Subject
     results: Results = field(default_factory=Results)
     pods: dict[str, str] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    prompt: asyncio.Event = field(default_factory=asyncio.Event)
+    prompts: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By loop: set where it is to look at once."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """By loop: bad answers in a row."""
     in_doubt: bool = False
     """Whether the database's last silence has not been counted yet."""
 
@@ -128,6 +88,8 @@ class Prober:
         self._wake = wake
         self._interval = interval
         self._watched: dict[Key, _Watched] = {}
+        self._lost: dict[str, float] = {}
+        """When each place was last lost by somebody."""
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -144,17 +106,16 @@ class Prober:
         if watched is None or watched.subject.uid != subject.uid:
             self.forget(key)
             watched = self._watched[key] = _Watched(subject)
+            looks = (self._look_at_source, self._look_at_target, self._look_at_pods)
+            watched.prompts = {look.__name__: asyncio.Event() for look in looks}
             watched.tasks = [
                 self._group.create_task(self._loop(key, watched, side, look), name=f"{side} of {key[0]}/{key[1]}")
-                for side, look in (
-                    ("source", self._look_at_source),
-                    ("target", self._look_at_target),
-                    ("pods", self._look_at_pods),
-                )
+                for side, look in zip(("source", "target", "pods"), looks, strict=True)
             ]
         elif watched.subject != subject:
             watched.subject = subject
-            watched.prompt.set()
+            for prompt in watched.prompts.values():
+                prompt.set()
         watched.pods = dict(pods)
 
     def forget(self, key: Key) -> None:
@@ -185,16 +146,36 @@ class Prober:
             self._meter.looked(side, looked.result, now - began, None if ended is None else now - ended)
             ended = now
             doubtful = watched.in_doubt and side == "source"
-            await self._pause(watched, DOUBT_SECONDS if doubtful else self._interval)
+            await self._pause(watched.prompts[look.__name__], DOUBT_SECONDS if doubtful else self._interval)
 
-    async def _pause(self, watched: _Watched, seconds: float) -> None:
-        """Wait for the next turn, jittered so that relays spread; at once where the subject changed."""
-        watched.prompt.clear()
+    async def _pause(self, prompt: asyncio.Event, seconds: float) -> None:
+        """Wait for the next turn, jittered so that relays spread; none where it was asked for at once meanwhile."""
         try:
             async with asyncio.timeout(seconds * (0.85 + 0.3 * self._clock.chance())):
-                await watched.prompt.wait()
+                await prompt.wait()
         except TimeoutError:
             return
+        prompt.clear()
+
+    def _ask_fellows(self, place: str, before: Probe | None, found: Probe) -> None:
+        """Let everybody look at once who uses the ``place`` that somebody has just lost: people are then told of all.
+
+        At most once in five seconds, or one that flaps would make work for the others."""
+        now = self._clock.monotonic()
+        if (
+            not place
+            or not _well(before)
+            or found.reason not in LOST
+            or now - self._lost.get(place, NEVER) < LULL_SECONDS
+        ):
+            return
+        self._lost = {name: at for name, at in self._lost.items() if now - at < LULL_SECONDS} | {place: now}
+        for other in self._watched.values():
+            subject, results = other.subject, other.results
+            if subject.source_place == place and _well(results.source):
+                other.prompts[self._look_at_source.__name__].set()
+            if subject.target_place == place and _well(results.target):
+                other.prompts[self._look_at_target.__name__].set()
 
     async def _look_at_source(self, key: Key, watched: _Watched) -> Looked:
         """Ask the database once."""
@@ -214,9 +195,11 @@ class Prober:
             return Looked("silent", news=False)
         watched.in_doubt = False
         results.source = found
+        again = self._again(watched, self._look_at_source, well=found.healthy)
+        self._ask_fellows(subject.source_place, before, found)
         counted = outcome.value
         if counted is None:
-            return Looked(_result(found), _news(before, found))
+            return Looked(_result(found), again or _news(before, found))
         first = results.count is None
         empty = results.count is not None and results.count.rows == 0
         results.count = Count(self._clock.monotonic(), counted.rows, counted.exact, counted.oldest_age)
@@ -228,8 +211,17 @@ class Prober:
         work = partial(self._target.check, subject.spec, subject.secrets, PROBE_SECONDS)
         outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"check {key}")
         place = subject.spec.target.place
-        before, results.target = results.target, self._probe(outcome, place, Reason.BROKER_UNAVAILABLE)
-        return Looked(_result(results.target), _news(before, results.target))
+        before, found = results.target, self._probe(outcome, place, Reason.BROKER_UNAVAILABLE)
+        results.target = found
+        self._ask_fellows(subject.target_place, before, found)
+        again = self._again(watched, self._look_at_target, well=found.healthy)
+        return Looked(_result(found), again or _news(before, found))
+
+    def _again(self, watched: _Watched, look: Callable[..., object], *, well: bool) -> bool:
+        """Whether this is the second bad answer in a row: the one with which it counts."""
+        name = look.__name__
+        watched.failures[name] = 0 if well else watched.failures.get(name, 0) + 1
+        return watched.failures[name] == 2
 
     async def _look_at_pods(self, key: Key, watched: _Watched) -> Looked:
         """Ask every pod once."""
@@ -253,7 +245,8 @@ class Prober:
                 results.reports[name] = PodReport(now, outcome.value)
         for name in set(results.reports) - set(pods):
             del results.reports[name]
-        news = before != {name: _meaning(item.report) for name, item in results.reports.items()}
+        again = self._again(watched, self._look_at_pods, well=all(_is_well(item) for item in results.reports.values()))
+        news = again or before != {name: _meaning(item.report) for name, item in results.reports.items()}
         return Looked("answered" if all(outcome.value for outcome in answers) else "silent", news)
 
     def _probe(self, outcome: Outcome[Any], what: str, silence: Reason) -> Probe:
@@ -274,8 +267,17 @@ def _result(probe: Probe) -> Literal["answered", "failed", "silent"]:
     return "silent" if probe.reason in (Reason.TIMEOUT, Reason.BROKER_UNAVAILABLE) else "failed"
 
 
+def _well(probe: Probe | None) -> bool:
+    return probe is not None and probe.healthy
+
+
 def _news(before: Probe | None, after: Probe) -> bool:
     return before is None or (before.reason, before.message) != (after.reason, after.message)
+
+
+def _is_well(item: PodReport) -> bool:
+    report = item.report
+    return report.source.healthy is not False and report.target.healthy is not False and not report.blocked_topics
 
 
 def _meaning(report: RelayReport) -> object:

@@ -1,10 +1,10 @@
 """One look at one relay: observe, plan, apply, report. Level-triggered: why it was woken does not matter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from outboxrelay.api.manifest import RelayIdentity
+from outboxrelay.api.manifest import RelayIdentity, RelayManifest
 from outboxrelay.api.names import Condition, child_name
 from outboxrelay.api.status import OutboxRelayStatus
 from outboxrelay.controller.apply import Applications, Applier
@@ -13,7 +13,8 @@ from outboxrelay.controller.clock import Clock
 from outboxrelay.controller.memory import Memories, Memory
 from outboxrelay.controller.observe import deployment_facts, pod_facts
 from outboxrelay.controller.plan import Observed, Plan, plan
-from outboxrelay.controller.prober import Prober, Results, Subject
+from outboxrelay.controller.prober import Prober
+from outboxrelay.controller.probes import Results, Subject
 from outboxrelay.controller.relay_metrics import RelayNumbers
 from outboxrelay.controller.relays import Relays
 from outboxrelay.controller.reporter import Reporter, found_status
@@ -23,8 +24,8 @@ from outboxrelay.controller.scaling_metrics import ScalingMetrics
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.backlog import progressed
 from outboxrelay.decisions.blindness import Key
-from outboxrelay.decisions.conditions import STALE_SECONDS
-from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, Verdict
+from outboxrelay.decisions.conditions import NO_PROGRESS_SECONDS, STALE_SECONDS
+from outboxrelay.decisions.facts import DeploymentFacts, Facts, PodFacts, PodReport, Verdict
 from outboxrelay.decisions.incidents.silence import heard, silent
 from outboxrelay.decisions.scaling import scaling_active, step_news
 from outboxrelay.decisions.transitions import News
@@ -102,7 +103,13 @@ class Reconciler:
         facts = self._facts(key, body, observed, decided, applied, memory, pods, outcome)
         if not self._still_asking(memory, facts):
             await self._reporter.report(identity, facts, memory, news)
-        return min(self._interval, decided.again_after or self._interval)
+        return self._next_look(facts, decided)
+
+    def _next_look(self, facts: Facts, decided: Plan) -> float:
+        """Seconds until then: sooner than usual where something falls due, a stall that counts from then on too."""
+        stall = (facts.progress_at or facts.now) + NO_PROGRESS_SECONDS - facts.now
+        times = (decided.again_after or self._interval, stall)
+        return min(self._interval, *(seconds for seconds in times if seconds > 0))
 
     def numbers(self) -> Iterator[tuple[Key, RelayNumbers]]:
         """What is known now of each relay."""
@@ -176,7 +183,13 @@ class Reconciler:
             # Without credentials there is nobody to ask as; pods that run are asked on when they are back.
             self._prober.forget(key)
             return
-        subject = Subject(identity.uid, observed.manifest.spec, secrets.texts())
+        subject = Subject(
+            identity.uid,
+            observed.manifest.spec,
+            secrets.texts(),
+            source_place=memory.source_scope,
+            target_place=_brokers(observed.manifest),
+        )
         self._prober.watch(key, subject, {pod.name: pod.address for pod in pods if pod.address})
 
     def _facts(
@@ -210,7 +223,7 @@ class Reconciler:
             reports=reports,
             silent=silent(memory.heard, now, self._interval),
             source_scope=memory.source_scope,
-            target_scope=",".join(sorted(manifest.spec.target.bootstrap_servers)) if manifest else "",
+            target_scope=_brokers(manifest) if manifest else "",
             progress_at=memory.progress.at if memory.progress else None,
             scaling=outcome.facts if outcome else None,
             hold=decided.hold,
@@ -240,7 +253,13 @@ class Reconciler:
             return
         well = all(probe is not None and probe.healthy for probe in (results.source, results.target))
         memory.progress = progressed(
-            memory.progress, now=now, waiting=waiting, delivered=delivered, excused=not (expected and well)
+            memory.progress,
+            now=now,
+            waiting=waiting,
+            delivered=delivered,
+            counted_at=results.count.at if results.count else None,
+            delivered_at=_delivered_at(reports),
+            excused=not (expected and well),
         )
 
 
@@ -256,6 +275,16 @@ def _numbers(memory: Memory, results: Results, now: float) -> RelayNumbers:
         held_keys=None if status.held is None else status.held.keys,
         quarantined_rows=status.quarantined_rows,
     )
+
+
+def _delivered_at(reports: Iterable[PodReport]) -> float | None:
+    """When a row was last delivered, as the pods tell by their own clocks."""
+    told = [(item.at, item.report.observed_at, item.report.delivery.last_delivered_at) for item in reports]
+    return max((at - (seen - last).total_seconds() for at, seen, last in told if last is not None), default=None)
+
+
+def _brokers(manifest: RelayManifest) -> str:
+    return ",".join(sorted(manifest.spec.target.bootstrap_servers))
 
 
 def _identity(body: Mapping[str, Any]) -> RelayIdentity:

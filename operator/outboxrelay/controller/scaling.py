@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.api.status import OutboxRelayStatus, ScalingStatus, ScalingStep
 from outboxrelay.controller.clock import Clock, timestamp
-from outboxrelay.controller.prober import Results
+from outboxrelay.controller.probes import Results
 from outboxrelay.decisions.autoscaling.decide import decide
 from outboxrelay.decisions.autoscaling.observe import policy_of, reading_of
 from outboxrelay.decisions.autoscaling.published import step_message

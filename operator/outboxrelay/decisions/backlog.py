@@ -61,22 +61,32 @@ class Progress:
 
 
 def progressed(
-    before: Progress | None, *, now: float, waiting: int | None, delivered: int | None, excused: bool = False
+    before: Progress | None,
+    *,
+    now: float,
+    waiting: int | None,
+    delivered: int | None,
+    counted_at: float | None = None,
+    delivered_at: float | None = None,
+    excused: bool = False,
 ) -> Progress:
     """The movement after one more look. Rows that other rows replaced still count as delivered by the pods.
 
-    ``excused`` says that no movement can be expected: something else is known to be wrong, or nothing is asked for.
+    ``counted_at`` and ``delivered_at`` say when rows were counted and when pods last delivered one, where that is known
+    better than by the time of the look. ``excused`` says that no movement can be expected: something else is known to
+    be wrong, or nothing is asked for.
     """
     if before is None:
         return Progress(now, delivered, waiting)
-    moved = (
-        excused
-        or waiting == 0
-        or (delivered is not None and before.delivered is not None and delivered != before.delivered and delivered > 0)
-        or (waiting is not None and before.waiting is not None and waiting < before.waiting)
-    )
+    moments = [before.at]
+    if excused:
+        moments.append(now)
+    if waiting == 0 or (waiting is not None and before.waiting is not None and waiting < before.waiting):
+        moments.append(now if counted_at is None else counted_at)
+    if delivered is not None and before.delivered is not None and delivered != before.delivered and delivered > 0:
+        moments.append(now if delivered_at is None else delivered_at)
     return Progress(
-        at=now if moved else before.at,
+        at=min(now, max(moments)),
         delivered=before.delivered if delivered is None else delivered,
         waiting=before.waiting if waiting is None else waiting,
     )

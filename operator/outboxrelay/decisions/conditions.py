@@ -14,7 +14,8 @@ from outboxrelay.decisions.scaling import scaling_active
 
 STALE_SECONDS = 15.0
 """A probe older than this says nothing."""
-NO_PROGRESS_SECONDS = 25.0
+NO_PROGRESS_SECONDS = 20.0
+"""Longer than a lost pod's shards take to be taken over, and four looks."""
 TABLE_REASONS = frozenset({Reason.TABLE_NOT_FOUND, Reason.SCHEMA_MISMATCH, Reason.UNSUPPORTED_SERVER})
 """Faults of what the spec asks for rather than of the way to the database: they belong to Accepted."""
 LOGIN_REASONS = frozenset({Reason.AUTHENTICATION_FAILED, Reason.TOO_MANY_CONNECTIONS})
@@ -172,10 +173,17 @@ def _delivers(facts: Facts, reason: Reason) -> str:
 
 
 def _stuck(facts: Facts) -> str:
-    silent = sum(1 for pod in facts.pods if pod.ready) if not facts.reports else 0
-    if silent:
-        return "rows wait and none was delivered for 25 s, and no pod answers the operator on port 8080"
-    return "rows wait and none was delivered for 25 s; look at the logs of the relay's pods"
+    what = f"rows wait and none was delivered for {NO_PROGRESS_SECONDS:.0f} s"
+    pods = sum(1 for pod in facts.pods if pod.ready)
+    if pods and not facts.reports:
+        return f"{what}, and no pod answers the operator on port 8080"
+    shards = [item.report.shards for item in facts.reports]
+    if shards and len(shards) >= pods and not any(item.owned for item in shards):
+        return (
+            f"{what}: no pod owns any of the {shards[0].total} shards; another session in the database holds their "
+            "locks: see pg_locks, locktype advisory"
+        )
+    return f"{what}; look at the logs of the relay's pods"
 
 
 def _finding(kind: Condition, status: Status, reason: str, message: str) -> Finding:

@@ -5,14 +5,14 @@ is enough. Where one fault hides another, the hidden one is unknown, neither goo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from outboxrelay.api.incidents import IncidentType
 from outboxrelay.api.names import Condition, Reason
 from outboxrelay.api.report import Health
 from outboxrelay.api.status import ConditionStatus
 from outboxrelay.decisions.conditions import LOGIN_REASONS, STALE_SECONDS
-from outboxrelay.decisions.facts import Facts, Probe
+from outboxrelay.decisions.facts import Facts, PodReport, Probe
 from outboxrelay.decisions.incidents.kinds import KINDS
 
 LAG_CONDITION = "LagWithinObjective"
@@ -61,8 +61,8 @@ SECRETS = frozenset({Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_MISSING})
 UNTOLD = frozenset({Reason.PENDING, Reason.PROBE_STALE})
 """Reasons that say only that nothing is known."""
 
-Sight = tuple[str, str]
-"""Reason and message of somebody who met a fault."""
+Sight = tuple[str, str, float]
+"""Reason and message of somebody who met a fault, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ class Signal:
     reason: str
     message: str
     scope: str = ""
+    seen_at: float | None = None
+    """Monotonic time of the answer that told of it, which one look may have from another; None: of the look."""
 
     @property
     def mark(self) -> tuple[str, str]:
@@ -116,7 +118,7 @@ def _declared(facts: Facts) -> tuple[list[Signal], set[IncidentType]]:
 
 
 def _database(facts: Facts) -> tuple[list[Signal], set[IncidentType]]:
-    sights = _sights(facts, facts.source, [(item.report.member, item.report.source) for item in facts.reports])
+    sights = _sights(facts, facts.source, [(item, item.report.source) for item in facts.reports])
     signals = _judged(sights, DATABASE, IncidentType.DATABASE_UNAVAILABLE, facts.source_scope)
     unsure = _unsure(signals, DATABASE_LADDER, heard=_heard(facts, facts.source))
     if not facts.reports and facts.wanted:
@@ -130,11 +132,12 @@ def _database(facts: Facts) -> tuple[list[Signal], set[IncidentType]]:
 
 
 def _brokers(facts: Facts) -> tuple[list[Signal], set[IncidentType]]:
-    sights = _sights(facts, facts.target, [(item.report.member, item.report.target) for item in facts.reports])
+    sights = _sights(facts, facts.target, [(item, item.report.target) for item in facts.reports])
     blocked = {topic.topic: topic for item in facts.reports for topic in item.report.blocked_topics}
     for name in sorted(blocked):
         others = f", and {len(blocked) - 1} topics more" if len(blocked) > 1 else ""
-        sights.append((blocked[name].reason, f"{blocked[name].message}{others}; rows for other topics go on"))
+        message = f"{blocked[name].message}{others}; rows for other topics go on"
+        sights.append((blocked[name].reason, message, max(item.at for item in facts.reports)))
     signals = _judged(sights, BROKERS, IncidentType.BROKER_UNAVAILABLE, facts.target_scope)
     return signals, _unsure(signals, BROKER_LADDER, heard=_heard(facts, facts.target))
 
@@ -144,30 +147,31 @@ def _heard(facts: Facts, probe: Probe | None) -> bool:
     return probe is not None and facts.now - probe.at <= STALE_SECONDS and probe.reason not in UNTOLD
 
 
-def _sights(facts: Facts, probe: Probe | None, pods: Iterable[tuple[str, Health]]) -> list[Sight]:
+def _sights(facts: Facts, probe: Probe | None, pods: Iterable[tuple[PodReport, Health]]) -> list[Sight]:
     """Every fault that somebody met, the controller's own sight first."""
     found: list[Sight] = []
-    told = [(name, health) for name, health in pods if health.healthy is not None]
+    told = [(pod, health) for pod, health in pods if health.healthy is not None]
     if probe is not None and _heard(facts, probe) and not probe.healthy:
         well = sum(1 for _, health in told if health.healthy)
         known = f" (the operator sees this; {well} of {len(told)} pods say that it is well)" if well else ""
         if well and probe.reason in LOGIN_REASONS:
             known = " (pods that already run still deliver)"
-        found.append((probe.reason, probe.message + known))
-    for name, health in told:
+        found.append((probe.reason, probe.message + known, probe.at))
+    for pod, health in told:
         if not health.healthy and health.reason not in UNTOLD:
-            found.append((health.reason, f"pod {name}: {health.message or health.reason}"))
+            found.append((health.reason, f"pod {pod.report.member}: {health.message or health.reason}", pod.at))
     return found
 
 
 def _judged(sights: list[Sight], types: Mapping[Reason, IncidentType], rest: IncidentType, scope: str) -> list[Signal]:
-    """One signal for each type: the first sight of it."""
+    """One signal for each type: the first sight of it, with the time of the newest."""
     by_name = {str(reason): kind for reason, kind in types.items()}
     found: dict[IncidentType, Signal] = {}
-    for reason, message in sights:
+    for reason, message, at in sights:
         kind = by_name.get(reason, rest)
         place = scope if KINDS[kind].shared else ""
-        found.setdefault(kind, Signal(kind, str(reason), message, place))
+        first = found.setdefault(kind, Signal(kind, str(reason), message, place, at))
+        found[kind] = replace(first, seen_at=max(first.seen_at or at, at))
     return list(found.values())
 
 

@@ -62,7 +62,8 @@ _KINDS = (
     Kind(IncidentType.RELAY_UNREACHABLE, WARNING, "the operator cannot reach the pods"),
     Kind(IncidentType.RELAY_NOT_READY, WARNING, "a pod is not ready any more", symptom=True),
     Kind(IncidentType.ROLLOUT_STALLED, WARNING, "a rollout does not end", symptom=True),
-    Kind(IncidentType.NO_PROGRESS, CRITICAL, "rows wait and none is delivered", symptom=True),
+    # That nothing moved for so long is what several looks in a row have seen.
+    Kind(IncidentType.NO_PROGRESS, CRITICAL, "rows wait and none is delivered", open_ticks=1, symptom=True),
     Kind(IncidentType.LAG_OBJECTIVE_MISSED, WARNING, "rows wait longer than they may", symptom=True),
     Kind(IncidentType.POISON_ROWS, WARNING, "rows that cannot be sent"),
     Kind(IncidentType.QUARANTINE_FULL, CRITICAL, "quarantine is full"),

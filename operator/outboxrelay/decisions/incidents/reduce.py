@@ -1,8 +1,8 @@
 """The life of incidents of one relay: (incidents, observation, now) → (incidents', what opened and what closed).
 
 A fault that is seen in two looks is opened; one that is gone for three is closed. A look that comes sooner than a tick
-after the one before does not count. What comes back within ten minutes is the same incident once more, and must stay
-away longer each time.
+after the one before does not count, and one answer of a database, of brokers or of a pod counts once. What comes back
+within ten minutes is the same incident once more, and must stay away longer each time.
 """
 
 import hashlib
@@ -109,8 +109,9 @@ def reduce(
         if mark in items:
             items[mark] = _retold(items[mark], signal)
             continue
+        at = observation.at if signal.seen_at is None else signal.seen_at
         streak = before.bad.get(mark)
-        streak = streak.after(observation.at, tick) if streak else Streak(1, now, observation.at)
+        streak = streak.after(at, tick) if streak else Streak(1, now, at)
         if streak.ticks < KINDS[signal.type].open_ticks:
             bad[mark] = streak
             continue
