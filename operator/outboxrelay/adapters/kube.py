@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 import yaml
@@ -90,10 +91,11 @@ class KubeClient:
             path,
             query_params=list(query),
             header_params={"Accept": accept, "Content-Type": content_type},
-            body=body,
             auth_settings=["BearerToken"],
         )
-        answer = await self._api.call_api(*request, _request_timeout=timeout)
+        verb, url, headers, *_ = request
+        # The body is JSON already: the client would look through it for objects of its generated classes.
+        answer = await self._api.call_api(verb, url, headers, body, _request_timeout=timeout)
         response: aiohttp.ClientResponse = answer.response
         return response
 
@@ -117,6 +119,8 @@ async def open_client(
     except (ConfigException, OSError, yaml.YAMLError, TypeError, ValueError) as error:
         # What is no kubeconfig at all, the loader stumbles over anywhere.
         raise _no_cluster(error) from None
+    # Looked up once: aiohttp would search the environment for a proxy at each request.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     api = ApiClient(configuration)
     api.user_agent = user_agent
     try:

@@ -50,5 +50,13 @@ async def open_reports() -> AsyncIterator[ReportClient]:
     """A client that keeps connections to pods open between two questions."""
     connector = aiohttp.TCPConnector(limit=200, limit_per_host=2, keepalive_timeout=15)
     # The way to a pod never leads through a proxy.
-    async with aiohttp.ClientSession(connector=connector, trust_env=False, auto_decompress=False) as session:
+    # Each question has a timeout of its own, and pods set no cookies.
+    session = aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+    async with session:
         yield ReportClient(session)

@@ -5,6 +5,7 @@ group: when one of them ends, all end, and the process with them, to be started 
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,6 +61,8 @@ EXIT_ENDED = 1
 async def run_controller(settings: ControllerSettings) -> int:
     """Run until SIGTERM or SIGINT (exit code 0), or until something that must go on ends (1)."""
     stop = _stop_on_signals()
+    # What was imported stays: the garbage collector need not look through it again and again.
+    gc.freeze()
     health, metrics = Health(), Metrics()
     async with open_client() as client, serve(_routes(health, metrics), settings.port, host="0.0.0.0"):  # noqa: S104
         log.info("controller_started", identity=settings.identity, namespaces=settings.namespaces or "all")
