@@ -18,6 +18,8 @@ def installed(kubectl: Kubectl) -> Iterator[None]:
     """
     was_there = _run(kubectl, "get", KIND).returncode == 0
     _must(kubectl, "apply", "--server-side", "--force-conflicts", "-f", FILE)
+    # Until there are conditions at all, kubectl wait fails instead of waiting.
+    _must(kubectl, "wait", "--for=jsonpath={.status.conditions}", KIND)
     _must(kubectl, "wait", "--for=condition=Established", KIND)
     try:
         yield
