@@ -99,7 +99,7 @@ class Told:
     def tell(self, notice: Notice, *, wait: float = 0.0) -> None:
         self.notices.append(notice)
 
-    def renew(self, notice: Notice) -> None:
+    def renew(self, notice: Notice, *, wait: float = 0.0) -> None:
         self.renewed.append(notice)
 
     def adopt(self, notice: Notice) -> None:

@@ -112,7 +112,7 @@ def test_who_is_told_once_gets_each_change_once_and_one_at_a_time() -> None:
     box.sent(box.due(0), 0)
     assert box.next_due() is None
     box.adopt(notice("a"), 1)
-    box.renew(notice("a"))
+    box.renew(notice("a"), 1)
     assert box.next_due() is None
 
 
@@ -148,12 +148,29 @@ def test_what_changes_while_it_is_sent_is_sent_once_more() -> None:
 def test_more_members_are_told_with_the_change_and_make_no_new_one() -> None:
     box = Outbox()
     box.put(notice("a", relays=2, scope="k:1"), 0, wait=3)
-    box.renew(notice("a", relays=200, scope="k:1"))
+    box.renew(notice("a", relays=200, scope="k:1"), 1)
     (entry,) = box.due(3)
     assert len(entry.notice.relays) == 200
     box.sent((entry,), 3)
-    box.renew(notice("a", relays=201, scope="k:1"))
+    box.renew(notice("a", relays=201, scope="k:1"), 4)
     assert box.next_due() is None
+
+
+def test_while_members_join_it_is_not_told_yet_but_never_waits_for_more_than_ten_seconds() -> None:
+    box = Outbox()
+    box.put(notice("a", relays=2, scope="k:1"), 0, wait=3)
+    for second in range(1, 10):
+        box.renew(notice("a", relays=10 * second, scope="k:1"), second, wait=3)
+        assert box.due(second) == ()
+    assert len(box.due(10)[0].notice.relays) == 90
+
+
+def test_who_joins_what_is_told_again_and_again_changes_nothing_of_when() -> None:
+    box = Outbox(repeat=60)
+    box.put(notice("a", relays=2, scope="k:1"), 0)
+    box.sent(box.due(0), 0)
+    box.renew(notice("a", relays=3, scope="k:1"), 5, wait=3)
+    assert box.next_due() == 60
 
 
 def test_what_a_receiver_refuses_goes_behind_the_others_and_is_given_up_in_the_end() -> None:

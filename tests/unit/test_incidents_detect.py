@@ -184,6 +184,8 @@ def test_a_pod_that_does_not_answer_is_dead_or_hung() -> None:
 def test_pods_out_of_reach_that_deliver_are_told_apart_from_dead_ones() -> None:
     moving: dict[str, Any] = {"silent": ("orders-relay-1",), "reports": (), "count": Count(NOW, 10, True, 1.0)}
     assert types(**moving, progress_at=NOW) == {"RelayUnreachable"}
+    down = Probe(NOW, Reason.BROKER_UNAVAILABLE, "why")
+    assert types(**moving, progress_at=NOW, target=down) == {"RelayUnresponsive", "BrokerUnavailable"}
     assert types(**moving, progress_at=NOW - 19) == {"RelayUnresponsive"}
     fallen = (PodFacts("orders-relay-1", "10.0.0.1", ready=False, fell=True),)
     assert types(**moving, progress_at=NOW, pods=fallen) == {"RelayUnresponsive"}

@@ -25,7 +25,7 @@ from outboxrelay.decisions.transitions import MESSAGE_LIMIT, News
 TICK_SHARE = 0.8
 """A look counts as one more only where at least this share of the probe interval has passed."""
 GATHER_SECONDS = 3.0
-"""An incident that others may share is told after this time, so that it says how many have it."""
+"""An incident that others may share is told when for this time nobody joined it, so that it says how many have it."""
 
 
 class Teller(Protocol):
@@ -34,8 +34,8 @@ class Teller(Protocol):
     def tell(self, notice: Notice, *, wait: float = 0.0) -> None:
         """Tell of a change."""
 
-    def renew(self, notice: Notice) -> None:
-        """Say more of a change that was told or is about to be."""
+    def renew(self, notice: Notice, *, wait: float = 0.0) -> None:
+        """Say more of a change that was told, or is about to be and may wait that much longer."""
 
     def adopt(self, notice: Notice) -> None:
         """Go on telling of an incident that was told already."""
@@ -175,7 +175,7 @@ class IncidentKeeper:
         if new:
             self._teller.tell(notice, wait=GATHER_SECONDS if self._used_by_others(key, item.scope) else 0.0)
         else:
-            self._teller.renew(notice)
+            self._teller.renew(notice, wait=GATHER_SECONDS)
         # Two hundred relays on one broker say it once in an Event; each has its condition, and its mark in status.
         return item, [self._event(item)] if new else []
 

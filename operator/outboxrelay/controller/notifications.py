@@ -56,10 +56,10 @@ class Notifications:
         for line in self._interested(notice):
             line.put(notice, wait)
 
-    def renew(self, notice: Notice) -> None:
-        """Say more of a change when it is told, or told again."""
+    def renew(self, notice: Notice, *, wait: float = 0.0) -> None:
+        """Say more of a change when it is told, or told again; one that was not told yet may wait a little more."""
         for line in self._interested(notice):
-            line.outbox.renew(notice)
+            line.renew(notice, wait)
 
     def adopt(self, notice: Notice) -> None:
         """Go on telling of an incident that another leader opened and told."""
@@ -101,6 +101,9 @@ class _Line:
     def put(self, notice: Notice, wait: float) -> None:
         self.outbox.put(notice, self._clock.monotonic(), wait=wait)
         self._changed.set()
+
+    def renew(self, notice: Notice, wait: float) -> None:
+        self.outbox.renew(notice, self._clock.monotonic(), wait=wait)
 
     def adopt(self, notice: Notice) -> None:
         self.outbox.adopt(notice, self._clock.monotonic())

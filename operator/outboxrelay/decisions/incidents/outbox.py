@@ -9,6 +9,8 @@ MAX_ENTRIES = 1000
 MAX_BATCH = 200
 MAX_REFUSALS = 5
 """So often may a receiver refuse a notice as such before it is given up."""
+MAX_GATHER_SECONDS = 10.0
+"""What grows while it waits is sent after this time, whatever comes."""
 MAX_AGE_SECONDS = 3600.0
 """What could not be told for this long is given up, unless it is repeated anyway."""
 
@@ -44,11 +46,16 @@ class Outbox:
             self.dropped += 1
         self.entries[notice.id] = Entry(notice, now + wait, now)
 
-    def renew(self, notice: Notice) -> None:
-        """The same change with more to say of it: no reason to send it sooner or again."""
+    def renew(self, notice: Notice, now: float, *, wait: float = 0.0) -> None:
+        """The same change with more to say of it: no reason to send it sooner or again.
+
+        One that was not sent yet waits ``wait`` seconds more, as long as that is not too long in all: there may be more
+        to say.
+        """
         before = self.entries.get(notice.id)
         if before is not None:
-            self.entries[notice.id] = replace(before, notice=notice)
+            due = max(before.due, min(now + wait, before.since + MAX_GATHER_SECONDS))
+            self.entries[notice.id] = replace(before, notice=notice, due=due)
 
     def adopt(self, notice: Notice, now: float) -> None:
         """An incident that another leader told already: only who forgets is told again."""
