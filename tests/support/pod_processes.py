@@ -1,4 +1,4 @@
-"""The relay's process in a pod of the local cluster, which runs on this machine: to kill it and to freeze it."""
+"""The process of a relay or the operator in a pod of the local cluster, which runs here: to kill and to freeze it."""
 
 import os
 import signal

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,29 +32,33 @@ class Receiver:
         self.requests = 0
         self.taken: list[tuple[dict[str, str], Any]] = []
         """Headers and JSON of requests that were answered with success."""
+        self.times: list[float] = []
+        """When each of them came, in monotonic seconds."""
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         """Take one request."""
         self.requests += 1
+        came = time.monotonic()
         body = json.loads(await request.text())
         await asyncio.sleep(self.delay)
         if self.status < 300:
+            self.times.append(came)
             self.taken.append(({key.lower(): value for key, value in request.headers.items()}, body))
         return web.Response(status=self.status, headers={"Location": "/elsewhere"} if self.status == 302 else {})
 
 
 @asynccontextmanager
-async def receiver(path: str = "/hook") -> AsyncIterator[Receiver]:
-    """A receiver on a free port."""
+async def receiver(path: str = "/hook", host: str = "127.0.0.1") -> AsyncIterator[Receiver]:
+    """A receiver on a free port of ``host``."""
     found = Receiver()
     application = web.Application()
     application.router.add_post(path, found.answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found.url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
+        await web.TCPSite(runner, host, 0).start()
+        found.url = f"http://{host}:{runner.addresses[0][1]}{path}"
         yield found
     finally:
         await runner.cleanup()

@@ -61,6 +61,22 @@ class Operator:
 
         await until(settled, f"operator with {replicas} ready pods", 90)
 
+    async def set_environment(self, **values: str | None) -> None:
+        """Set variables of its container (None removes one), and wait until every pod has them."""
+        name = (await self.deployment())["metadata"]["name"]
+        words = [f"{key}-" if value is None else f"{key}={value}" for key, value in values.items()]
+        await self.kubectl.run("set", "env", f"deployment/{name}", *words)
+        await self.kubectl.run("rollout", "status", f"deployment/{name}", "--timeout=120s", deadline=150)
+
+    async def leading_pod(self) -> Object:
+        """The pod that holds the Lease."""
+
+        async def probe() -> Object | None:
+            holder = await self.leader()
+            return next((pod for pod in await self.pods() if pod["metadata"]["name"] == holder), None)
+
+        return await until(probe, "leader among the operator's pods", 40)
+
     async def leader(self) -> str:
         """Who holds the operator's Lease."""
         leases = await self.kubectl.list("leases")
