@@ -38,7 +38,10 @@ SECONDS: dict[str, float] = {
     "test_relay_reasons.py": 70,
     "test_relay_routing.py": 45,
     "test_relay_under_faults.py": 60,
+    "test_parent_incident.py": 150,
+    "test_rollouts.py": 150,
     "test_schema_and_privileges.py": 30,
+    "test_timed_faults.py": 450,
 }
 """What the files take that take long, about; from ``--durations``. It only has to be right enough to share fairly."""
 SECONDS_OF_OTHERS: dict[str, float] = {"integration": 6, "e2e": 40}
