@@ -32,6 +32,11 @@ bench: .venv/.complete ## Throughput, latency, memory, idle cost: a table and .b
 bench-fleet: .venv/.complete ## One operator with 50, 200 and 500 relays: cost, writes, first look (SIZES="50 200 500")
 	@$(PY) -m tests.benchmarks --only fleet $(if $(SIZES),--relays $(SIZES)) $(if $(WRITE_DOCS),--write-docs)
 
+.PHONY: faults
+faults: .venv/.complete ## Thirteen faults and two hundred relays on the cluster, timed to the incident and the notification
+	@python3 -m tests.cluster up && $(PY) -m tests.cluster.image
+	@$(IN_CLUSTER) .venv/bin/pytest tests/e2e/test_timed_faults.py tests/e2e/test_parent_incident.py -v -s --tb=short
+
 .PHONY: chaos-operator
 chaos-operator: .venv/.complete ## The leading operator killed while specs change: RUNS=30 SEED=n
 	@$(PY) -m tests.chaos.kills $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
