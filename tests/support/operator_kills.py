@@ -26,6 +26,7 @@ from outboxrelay.manifests.kinds import (
     CHILD_KINDS,
     CONFIG_MAP,
     DEPLOYMENT,
+    DISRUPTION_BUDGET,
     LEASE,
     POD,
     RELAY,
@@ -253,8 +254,10 @@ class Pair:
         if relays.keys() != {*self._declared, TAKEN}:
             return f"OutboxRelays are {sorted(relays)}, declared were {sorted(self._declared)}"
         for kind, found in children.items():
-            if found.keys() != self._declared.keys():
-                return f"there are {kind}s of {sorted(found)}, declared were {sorted(self._declared)}"
+            # No relay is critical, so none has a budget.
+            wanted_by = () if kind == DISRUPTION_BUDGET.kind else self._declared.keys()
+            if found.keys() != set(wanted_by):
+                return f"there are {kind}s of {sorted(found)}, declared were {sorted(wanted_by)}"
         for name, body in relays.items():
             generation = body["metadata"]["generation"]
             if body.get("status", {}).get("observedGeneration") != generation:
@@ -263,7 +266,7 @@ class Pair:
         if accepted["status"] != "False":
             return f"{TAKEN} is accepted: {accepted}"
         for name, wanted in self._declared.items():
-            of_it = {each: found[name] for each, found in children.items()}
+            of_it = {each: found[name] for each, found in children.items() if name in found}
             if problem := differs(name, wanted, of_it):
                 return problem
         return await self._foreign_touched()
