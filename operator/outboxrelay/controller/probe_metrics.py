@@ -2,9 +2,6 @@
 
 from prometheus_client import CollectorRegistry, Histogram
 
-SIDES = ("source", "target", "pods")
-RESULTS = ("answered", "failed", "silent")
-
 
 class ProbeMetrics:
     """By what was asked and what came of it; never by relay."""

@@ -106,11 +106,11 @@ class Prober:
         if watched is None or watched.subject.uid != subject.uid:
             self.forget(key)
             watched = self._watched[key] = _Watched(subject)
-            looks = (self._look_at_source, self._look_at_target, self._look_at_pods)
-            watched.prompts = {look.__name__: asyncio.Event() for look in looks}
+            looks = {"source": self._look_at_source, "target": self._look_at_target, "pods": self._look_at_pods}
+            watched.prompts = {side: asyncio.Event() for side in looks}
             watched.tasks = [
                 self._group.create_task(self._loop(key, watched, side, look), name=f"{side} of {key[0]}/{key[1]}")
-                for side, look in zip(("source", "target", "pods"), looks, strict=True)
+                for side, look in looks.items()
             ]
         elif watched.subject != subject:
             watched.subject = subject
@@ -146,7 +146,7 @@ class Prober:
             self._meter.looked(side, looked.result, now - began, None if ended is None else now - ended)
             ended = now
             doubtful = watched.in_doubt and side == "source"
-            await self._pause(watched.prompts[look.__name__], DOUBT_SECONDS if doubtful else self._interval)
+            await self._pause(watched.prompts[side], DOUBT_SECONDS if doubtful else self._interval)
 
     async def _pause(self, prompt: asyncio.Event, seconds: float) -> None:
         """Wait for the next turn, jittered so that relays spread; none where it was asked for at once meanwhile."""
@@ -173,9 +173,9 @@ class Prober:
         for other in self._watched.values():
             subject, results = other.subject, other.results
             if subject.source_place == place and _well(results.source):
-                other.prompts[self._look_at_source.__name__].set()
+                other.prompts["source"].set()
             if subject.target_place == place and _well(results.target):
-                other.prompts[self._look_at_target.__name__].set()
+                other.prompts["target"].set()
 
     async def _look_at_source(self, key: Key, watched: _Watched) -> Looked:
         """Ask the database once."""
@@ -195,7 +195,7 @@ class Prober:
             return Looked("silent", news=False)
         watched.in_doubt = False
         results.source = found
-        again = self._again(watched, self._look_at_source, well=found.healthy)
+        again = self._again(watched, "source", well=found.healthy)
         self._ask_fellows(subject.source_place, before, found)
         counted = outcome.value
         if counted is None:
@@ -214,14 +214,13 @@ class Prober:
         before, found = results.target, self._probe(outcome, place, Reason.BROKER_UNAVAILABLE)
         results.target = found
         self._ask_fellows(subject.target_place, before, found)
-        again = self._again(watched, self._look_at_target, well=found.healthy)
+        again = self._again(watched, "target", well=found.healthy)
         return Looked(_result(found), again or _news(before, found))
 
-    def _again(self, watched: _Watched, look: Callable[..., object], *, well: bool) -> bool:
+    def _again(self, watched: _Watched, side: str, *, well: bool) -> bool:
         """Whether this is the second bad answer in a row: the one with which it counts."""
-        name = look.__name__
-        watched.failures[name] = 0 if well else watched.failures.get(name, 0) + 1
-        return watched.failures[name] == 2
+        watched.failures[side] = 0 if well else watched.failures.get(side, 0) + 1
+        return watched.failures[side] == 2
 
     async def _look_at_pods(self, key: Key, watched: _Watched) -> Looked:
         """Ask every pod once."""
@@ -245,7 +244,7 @@ class Prober:
                 results.reports[name] = PodReport(now, outcome.value)
         for name in set(results.reports) - set(pods):
             del results.reports[name]
-        again = self._again(watched, self._look_at_pods, well=all(_is_well(item) for item in results.reports.values()))
+        again = self._again(watched, "pods", well=all(_is_well(item) for item in results.reports.values()))
         news = again or before != {name: _meaning(item.report) for name, item in results.reports.items()}
         return Looked("answered" if all(outcome.value for outcome in answers) else "silent", news)
 

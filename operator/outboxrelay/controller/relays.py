@@ -22,16 +22,13 @@ def version_of(body: Body) -> Version:
 
 def essence_of(body: Body) -> object:
     """What of an OutboxRelay is looked at: everything but its status, which is the operator's own."""
-    metadata = body["metadata"]
-    kept = ("generation", "deletionTimestamp", "labels", "annotations")
-    return version_of(body), [metadata.get(field) for field in kept]
+    kept = ("deletionTimestamp", "labels", "annotations")
+    return version_of(body), [body["metadata"].get(field) for field in kept]
 
 
 def is_new(before: Body | None, body: Body) -> bool:
-    """Whether people changed something since ``before``: the spec, or an annotation."""
-    if before is None or version_of(before) != version_of(body):
-        return True
-    return bool(before["metadata"].get("annotations") != body["metadata"].get("annotations"))
+    """Whether people changed something since ``before``: the spec, or a label or annotation."""
+    return before is None or essence_of(before) != essence_of(body)
 
 
 class Relays:
@@ -43,8 +40,7 @@ class Relays:
 
     def is_news(self, event: str | None, body: Body) -> bool:
         """Whether an event, not yet taken, says more than that the operator itself has written a status."""
-        known = self._bodies.get(key_of(body))
-        return event in (None, "DELETED") or known is None or essence_of(known) != essence_of(body)
+        return event in (None, "DELETED") or is_new(self.get(key_of(body)), body)
 
     def deliver(self, event: str | None, body: Body) -> Key:
         """Take an event of the watch; gives the key that is to be looked at."""
