@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from outboxrelay.api.report import RelayReport
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from outboxrelay.errors import Fault
 
 Secrets = Mapping[tuple[str, str], str]
+MOMENT = 2**-10
+"""Seconds; adds up without a rest."""
 
 
 class FakeWorld:
@@ -130,7 +133,7 @@ class Bench:
             self.metrics.probes,
             clock=self.clock,
             wake=self.woken.append,
-            interval=0.001,
+            interval=1.0,
         )
         self.incidents = IncidentKeeper(
             self.told, self.told, clock=self.clock, interval=5, runbooks="https://books.example/incidents"
@@ -167,16 +170,18 @@ class Bench:
         """One look."""
         return await self.reconciler.reconcile(key)
 
-    async def pass_time(self, key: Key, seconds: float) -> None:
-        """Let time pass, and everybody be asked again."""
-        self.clock.move(seconds)
-        results = self.prober.results(key)
+    async def pass_time(self, seconds: float, *keys: Key) -> None:
+        """Let time pass, and everybody be asked again about ``keys``.
 
-        async def asked() -> bool:
-            probes = results.source, results.target, *results.reports.values()
-            return all(item is None or item.at == self.clock.monotonic() for item in probes)
+        In two steps: an answer of the first may still come of a question from before it, one of the second does not."""
+        for part in (seconds - MOMENT, MOMENT):
+            self.clock.move(part)
+            await until(partial(self._asked, keys), "fresh answers", 5, every=1.0)
 
-        await until(asked, "fresh answers", 5, every=0.002)
+    async def _asked(self, keys: tuple[Key, ...]) -> bool:
+        found = [self.prober.results(key) for key in keys]
+        probes = [probe for results in found for probe in (results.source, results.target, *results.reports.values())]
+        return all(probe is None or probe.at == self.clock.monotonic() for probe in probes)
 
     def condition(self, key: Key, name: str = "Ready") -> dict[str, Any]:
         """A condition as it is written."""

@@ -12,6 +12,8 @@ from tests.support.fake_kube import FakeKube
 from tests.support.moved_clock import MovedClock
 from tests.support.relay_bodies import relay_body
 
+pytestmark = pytest.mark.looptime
+
 KEY = ("shop", "orders")
 
 

@@ -14,6 +14,8 @@ from tests.support.fake_kube import FakeKube
 from tests.support.relay_bodies import held_row, pod_body, relay_body, report, secret
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.looptime
+
 KEY = ("shop", "orders")
 CHILD = (DEPLOYMENT.kind, "shop", "orders-relay")
 
@@ -37,7 +39,7 @@ async def settle(bench: Bench, key: tuple[str, str] = KEY, **expected: str) -> d
         found = bench.condition(key)
         return found if all(found.get(field) == value for field, value in expected.items()) else None
 
-    return await until(matches, f"Ready {expected}", 30, every=0.005, last=lambda: bench.condition(key))
+    return await until(matches, f"Ready {expected}", 30, every=0.5, last=lambda: bench.condition(key))
 
 
 async def delivering(bench: Bench) -> None:
@@ -62,7 +64,7 @@ async def test_looking_again_at_a_relay_that_is_well_writes_nothing() -> None:
         await delivering(bench)
         bench.kube.calls.clear()
         for _ in range(20):
-            await bench.pass_time(KEY, 5)
+            await bench.pass_time(5, KEY)
             await bench.look(KEY)
         assert bench.kube.writes() == []
 
@@ -152,7 +154,7 @@ async def test_a_changed_secret_rolls_the_pods_within_30_seconds_and_is_told() -
         async def asked_anew() -> bool:
             return bench.world.asked_with[-1] == "other.example"
 
-        await until(asked_anew, "question with the new password", 5, every=0.005)
+        await until(asked_anew, "question with the new password", 5, every=0.5)
 
 
 async def test_a_deployment_that_somebody_deletes_or_edits_is_restored_and_told() -> None:
@@ -177,7 +179,7 @@ async def test_somebody_who_insists_is_not_fought_in_a_tight_loop() -> None:
             edited = {**bench.kube.objects[CHILD]}
             edited["spec"] = {**edited["spec"], "replicas": 7 + second}
             bench.kube.put(DEPLOYMENT, edited)
-            await bench.pass_time(KEY, 1)
+            await bench.pass_time(1, KEY)
             await bench.look(KEY)
         repairs = [call for call in bench.kube.calls if call[:2] == ("apply", "Deployment")]
         assert 5 < len(repairs) <= 9
@@ -270,14 +272,14 @@ async def test_held_rows_are_told_while_the_rest_is_ready_and_are_no_backlog() -
             await bench.look(KEY)
             return "RowHeld" in bench.events()
 
-        await until(told, "Event RowHeld", 5, every=0.005)
+        await until(told, "Event RowHeld", 5, every=0.5)
         assert bench.condition(KEY)["status"] == "True"
         assert bench.status(KEY)["held"]["keys"] == 1
 
         async def excluded() -> bool:
             return bench.world.exclusions[-1].keys == ("k1",)
 
-        await until(excluded, "count without the held key", 5, every=0.005)
+        await until(excluded, "count without the held key", 5, every=0.5)
 
 
 async def test_rows_that_do_not_move_are_told_after_20_seconds() -> None:
@@ -291,7 +293,7 @@ async def test_rows_that_do_not_move_are_told_after_20_seconds() -> None:
             await bench.look(KEY)
             return bench.condition(KEY).get("reason") == "NoProgress"
 
-        await until(stuck, "NoProgress", 5, every=0.005)
+        await until(stuck, "NoProgress", 5, every=0.5)
 
 
 async def test_the_moment_from_which_rows_that_do_not_move_are_a_stall_is_not_slept_through() -> None:

@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Any
 
+import pytest
+
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.errors import TargetFault
 from outboxrelay.manifests.kinds import CONFIG_MAP, DEPLOYMENT, DISRUPTION_BUDGET, RELAY, SECRET
@@ -10,6 +12,8 @@ from tests.support.controller_bench import Bench
 from tests.support.fake_kube import FakeKube
 from tests.support.relay_bodies import relay_body, secret
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.looptime
 
 CRITICAL: dict[str, Any] = {"isolation": {"tier": "Critical"}}
 
@@ -37,7 +41,7 @@ async def round_of(bench: Bench, *keys: Key, seconds: float = 6) -> None:
         bench.relays.deliver("MODIFIED", bench.kube.objects[RELAY.kind, key[0], key[1]])
     bench.clock.move(seconds)
     for key in keys:
-        await until(partial(is_asked, bench, key), f"answers about {key}", 5, every=0.002)
+        await until(partial(is_asked, bench, key), f"answers about {key}", 5, every=0.5)
 
 
 async def is_asked(bench: Bench, key: Key) -> bool:

@@ -4,6 +4,8 @@ goes on from."""
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from outboxrelay.api.report import RelayReport
 from outboxrelay.decisions.facts import TableCount
 from outboxrelay.errors import ClusterFault, TargetFault
@@ -12,6 +14,8 @@ from tests.support.controller_bench import Bench
 from tests.support.fake_kube import FakeKube
 from tests.support.relay_bodies import pod_body, relay_body, report, secret
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.looptime
 
 KEY = ("shop", "orders")
 CHILD = (DEPLOYMENT.kind, "shop", "orders-relay")
@@ -62,7 +66,7 @@ async def answered(bench: Bench) -> None:
         results = bench.prober.results(KEY)
         return results.count is not None and len(results.reports) == asked(bench)
 
-    await until(observed, "first answers", 5, every=0.005)
+    await until(observed, "first answers", 5, every=0.5)
 
 
 async def successor_of(kube: FakeKube, bench: Bench, rows: TableCount) -> None:
@@ -78,7 +82,7 @@ async def live(bench: Bench, seconds: int, *, each: float = 100.0, full: float =
     """Time passes, a look every five seconds, and what is asked for runs at once."""
     for _ in range(seconds // 5):
         pods_run(bench, each=each, full=full)
-        await bench.pass_time(KEY, 5)
+        await bench.pass_time(5, KEY)
         await bench.look(KEY)
 
 
@@ -338,7 +342,7 @@ async def test_a_step_that_the_api_server_does_not_take_is_decided_anew_and_told
         )
         for _ in range(4):
             pods_run(bench)
-            await bench.pass_time(KEY, 5)
+            await bench.pass_time(5, KEY)
             try:
                 await bench.look(KEY)
             except ClusterFault:

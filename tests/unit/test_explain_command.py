@@ -16,6 +16,8 @@ from tests.support.controller_bench import Bench
 from tests.support.fake_api_server import api_server
 from tests.unit.test_controller_scaling import BACKLOG, KEY, asked, begin, live
 
+pytestmark = pytest.mark.looptime
+
 PATH = "/apis/outboxrelay.dev/v1alpha1/namespaces/shop/outboxrelays/orders"
 Command = Callable[..., tuple[object, str, str]]
 

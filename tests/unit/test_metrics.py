@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from outboxrelay.api.incidents import Severity
@@ -23,6 +24,8 @@ from outboxrelay.relay.metrics import Metrics as PodMetrics
 from tests.support.controller_bench import Bench
 from tests.support.relay_bodies import held_row, manifest, pod_body, relay_body, report, secret
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.looptime
 
 PAGE = Path("docs/metrics.md")
 KEY = ("shop", "orders")
@@ -79,9 +82,9 @@ async def leader() -> tuple[Bench, Metrics]:
         work = metrics.counted(bench.reconciler.reconcile)
         bench.create(relay_body())
         await work(KEY)
-        await until(lambda: answered(bench), "first answers", 5, every=0.002)
+        await until(lambda: answered(bench), "first answers", 5, every=0.5)
         for _ in range(2):
-            await bench.pass_time(KEY, 5)
+            await bench.pass_time(5, KEY)
             await work(KEY)
     item = incident()
     metrics.incidents.follow(lambda: [(KEY, item)], lambda: {"webhook": 1})

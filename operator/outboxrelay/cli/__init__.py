@@ -87,7 +87,7 @@ def main() -> None:
     )
 
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="outboxrelay", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(EXIT_INVALID_INPUT)
