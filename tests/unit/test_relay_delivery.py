@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outboxrelay.api.names import Reason
-from outboxrelay.decisions.rows import KEY, ROW_ID
+from outboxrelay.decisions.rows import KEY, ROW_ID, ReadRequest, Row, RowId
 from outboxrelay.errors import SourceFault, TargetFault
 from tests.support.fake_publisher import FakePublisher
 from tests.support.fake_relay import FakeRelay
@@ -267,3 +268,39 @@ async def test_rows_that_were_read_behind_rows_left_in_the_table_wait_for_them()
     async with relay.running():
         await relay.until(lambda: not relay.source.rows)
     assert relay.publisher.ids == list(range(1, 61))
+
+
+class TimedSource(FakeSource):
+    """Notes when reads begin, and when settlements, which take long, begin and end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.diary: list[str] = []
+
+    async def read(self, request: ReadRequest) -> list[Row]:
+        self.diary.append("read")
+        return await super().read(request)
+
+    async def settle(self, ids: Sequence[RowId]) -> None:
+        self.diary.append(f"settle {list(ids)}")
+        await asyncio.sleep(0.1)
+        await super().settle(ids)
+        self.diary.append("settled")
+
+
+@pytest.mark.parametrize(
+    ("limitation", "expected"), [(None, ["settle [1]", "read"]), ("no trigger", ["settle [1]", "settled"])]
+)
+async def test_where_the_doorbell_works_rows_are_settled_beside_the_next_read_and_else_before_the_pause(
+    limitation: str | None, expected: list[str]
+) -> None:
+    source = TimedSource()
+    relay = FakeRelay(source=source)
+    relay.doorbell.limitation = limitation
+    async with relay.running():
+        await asyncio.sleep(5)
+        source.insert(row(1))
+        relay.doorbell.ring()
+        await relay.until(lambda: source.settled == [1], 5)
+        begun = source.diary.index("settle [1]")
+        assert source.diary[begun : begun + 2] == expected

@@ -123,8 +123,11 @@ class Pump:
             return
         suspicious = await self._send(batch)
         self._busy = batch.full
-        if suspicious or not batch.full or self._locking:
+        if suspicious or self._locking or not (batch.full or (found and self._rest.is_short)):
             await self._flight.arrive()
+        elif not batch.full:
+            # The next read is a moment away and settles it beside itself: what has come by then does not wait for both.
+            await self._flight.complete()
         if batch.full:
             await self._rest.busy()
             return

@@ -60,6 +60,11 @@ class Rest:
         self.limitation: str | None = None
         """Why there is no doorbell, and what to do; None where it works."""
 
+    @property
+    def is_short(self) -> bool:
+        """Whether a read that found rows is followed by another within milliseconds."""
+        return self._works and self._clock.monotonic() >= self._deaf_until
+
     async def begin(self) -> None:
         """A new session."""
         self._pause, self._vain, self._rang, self._awake = 0.0, 0, False, False
@@ -78,7 +83,7 @@ class Rest:
             await self._look()
         if rows:
             self._found()
-        if not self._works or now < self._deaf_until:
+        if not self.is_short:
             await self._poll_later(rows, begun, beat)
         elif rows:
             await self._breathe(begun)
