@@ -77,6 +77,11 @@ class Ownership:
             self.drained.set()
 
     @property
+    def version(self) -> int:
+        """Another one whenever shards were given up or lost, also where they came back since."""
+        return self._version
+
+    @property
     def is_drained(self) -> bool:
         """Whether nothing that was read before the last drain is still on its way."""
         return all(ticket >= self._draining_since for ticket in self._tickets)

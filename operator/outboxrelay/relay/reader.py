@@ -56,7 +56,8 @@ class Reader:
         self._front: Front | None = None
         self._next_front: Front | None = None
         """The front if what the last read gave is sent."""
-        self._shards: frozenset[int] = frozenset()
+        self._shards: tuple[int, frozenset[int]] = (0, frozenset())
+        """What floor and front are about: the ownership's version, and the shards."""
         self._snapshot_at = self._sweep_at = self._asked_at = self._oldest_since = clock.monotonic()
         self._oldest = 0
         """The oldest transaction when it was last looked."""
@@ -101,17 +102,16 @@ class Reader:
     async def read(self, in_flight: Sequence[RowId], most: int | None = None) -> Batch:
         """Pending rows that are not on their way yet, ``most`` at most; raises SourceFault."""
         now = self.begun = self._clock.monotonic()
-        if self._shards != self._ownership.owned:
-            self._shards, self._floor = self._ownership.owned, Floor()
         await self._look_at_transactions(now)
-        if not self._follows_front:
-            self.retreat()
+        # From here to the request nothing is waited for: a shard that goes later waits for the ticket.
+        self._follow_ownership()
         sweep = now >= self._sweep_at
         ticket = self._ownership.begin()
         asked = self._clock.monotonic()
         try:
             limit = self._limit if most is None else min(self._limit, most)
-            rows = await self._source.read(self._request(in_flight, limit, sweep))
+            request = self._request(in_flight, limit, sweep)
+            rows = await self._source.read(request)
             self.seconds = self._clock.monotonic() - asked
         except BaseException:
             self._ownership.end(ticket)
@@ -121,8 +121,17 @@ class Reader:
             self._sweep_at = now + wait * (0.9 + 0.2 * self._clock.chance())
         size = size_of(rows)
         batch = Batch(rows, ids_of(rows), ticket, full=len(rows) >= limit or size >= BYTE_BUDGET, size=size)
-        self._learn(batch, limit, in_flight, now)
+        self._learn(batch, request, in_flight, now)
         return batch
+
+    def _follow_ownership(self) -> None:
+        """Floor and front say nothing of rows of other shards, nor of what somebody else did to them meanwhile."""
+        shards = self._ownership.version, self._ownership.owned
+        if self._shards != shards:
+            self._shards, self._floor = shards, Floor()
+            self.retreat()
+        elif not self._follows_front:
+            self.retreat()
 
     @property
     def _follows_front(self) -> bool:
@@ -134,7 +143,7 @@ class Reader:
             limit=limit,
             floor=None if sweep else self._floor.value if front is None else front.highest + 1,
             gaps=() if front is None else front.gaps,
-            shards=None if self._ownership.owns_all else tuple(sorted(self._shards)),
+            shards=None if self._ownership.owns_all else tuple(sorted(self._ownership.owned)),
             # What is on its way was read, so it is behind no front and in no gap.
             in_flight=() if front is not None and front.exact else in_flight,
             # Behind the front a row that waits is read once, and the pump leaves it out: were it not read, it would be
@@ -144,18 +153,20 @@ class Reader:
             blocked_topics=self._lanes.topics if front is None else (),
         )
 
-    def _learn(self, batch: Batch, limit: int, in_flight: Sequence[RowId], begun: float) -> None:
+    def _learn(self, batch: Batch, request: ReadRequest, in_flight: Sequence[RowId], begun: float) -> None:
         # Texts have no floor: a later row may well have a lower one.
         self.best_effort = self.best_effort or bool(batch.ids and isinstance(batch.ids[0], str))
         pending: list[Sequence[int]] = [ids for ids in (in_flight, batch.ids) if ids and isinstance(ids[0], int)]  # type: ignore[misc]
         lowest = min((min(ids) for ids in pending), default=None)
         highest = max((max(ids) for ids in pending), default=None)
         self._floor = after_read(self._floor, lowest, highest, begun)
-        self._next_front = None if self.best_effort else self._front_after(batch, in_flight)
+        # Shards may have come while it was read: it was complete for those that it asked for.
+        whole = request.shards is None and not self.best_effort
+        self._next_front = self._front_after(batch, in_flight) if whole else None
         if not batch.ids:
             self.advance()
-        if limit == self._limit:
-            self._limit = next_limit(limit, len(batch.rows), batch.size, self._most)
+        if request.limit == self._limit:
+            self._limit = next_limit(request.limit, len(batch.rows), batch.size, self._most)
 
     def _front_after(self, batch: Batch, in_flight: Sequence[RowId]) -> Front | None:
         if not self._follows_front:
