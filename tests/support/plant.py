@@ -1,7 +1,8 @@
 """A relay, its database and its brokers as a few numbers over virtual time, scaled by the real decisions.
 
 Each second rows arrive, and pods that have started deliver as much as they, the database and the brokers can. Every
-five seconds a decision is made from what a controller would see: a bounded count, the pods' means of ten seconds.
+five seconds a decision is made from what a controller would see: a bounded count, and of each pod its mean of the last
+ten seconds or since its process began. So for a while after a step the sum of these means is not what is delivered.
 """
 
 import random
@@ -17,6 +18,8 @@ from outboxrelay.decisions.backlog import COUNT_LIMIT
 PERIOD = 5
 WINDOW = 10
 SEASONED = 15
+BOOT_SECONDS = 2
+"""From the start of a pod's process until it has shards and delivers."""
 NEVER_READY = 10**9
 
 
@@ -40,6 +43,17 @@ def policy(**changes: object) -> Policy:
 
 
 @dataclass
+class Pod:
+    """What it did in each of the last seconds."""
+
+    asked: int
+    """When it was asked for."""
+    sent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    full: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    busy: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+
+@dataclass
 class Plant:
     """``arriving`` gives rows per second at a time; ``noise`` is the share by which what is seen and what arrives
     differ from it at random."""
@@ -56,7 +70,11 @@ class Plant:
     """Rows that are counted and that no pod can deliver."""
     rules: Policy = field(default_factory=policy)
     replicas: int = 1
+    fresh: bool = False
+    """Whether the first pods are asked for at the beginning, not long before it."""
     backlog: float = 0.0
+    backlog_age: float = 0.0
+    """Seconds that the rows of the beginning have waited by then."""
     noise: float = 0.0
     seed: int = 1
 
@@ -66,10 +84,7 @@ class Plant:
         self.decisions: list[Decision] = []
         self.history: list[tuple[int, int]] = [(0, self.replicas)]
         self._dice = random.Random(self.seed)
-        self._pods = [-1000] * self.replicas
-        self._sent: deque[float] = deque(maxlen=WINDOW)
-        self._full: deque[float] = deque(maxlen=WINDOW)
-        self._busy: deque[float] = deque(maxlen=WINDOW)
+        self._pods = [Pod(0 if self.fresh else -1000) for _ in range(self.replicas)]
         self._outage_ended = -10_000
         self._moved = 0
         self._arrived: deque[float] = deque(maxlen=3600)
@@ -99,15 +114,25 @@ class Plant:
         down = self.down(self.now)
         if down:
             self._outage_ended = self.now
-        running = sum(1 for started in self._pods if self.now - started >= self.start_seconds)
-        capacity = 0.0 if down else min(running * self.per_pod, self.database) * self._ramp()
+        running = self._running()
+        capacity = 0.0 if down else min(len(running) * self.per_pod, self.database) * self._ramp()
         sent = min(self.backlog, capacity)
         self.backlog -= sent
         if sent or self.backlog == 0:
             self._moved = self.now
-        self._sent.append(sent)
-        self._full.append(1.0 if self.backlog > capacity > 0 else 0.0)
-        self._busy.append(min(1.0, sent / (running * self.per_pod)) if running and self.per_pod else float(running > 0))
+        for pod in running:
+            share = sent / len(running)
+            pod.sent.append(share)
+            pod.full.append(1.0 if self.backlog > capacity > 0 else 0.0)
+            pod.busy.append(min(1.0, share / self.per_pod) if self.per_pod else 1.0)
+
+    def _running(self) -> list[Pod]:
+        return [pod for pod in self._pods if self.now - pod.asked >= self.start_seconds]
+
+    def _sum(self, seconds: list[deque[float]], pods: list[Pod]) -> float:
+        """Of the means that these pods tell."""
+        ages = [self.now - pod.asked - self.start_seconds + BOOT_SECONDS for pod in pods]
+        return sum(sum(each) / max(1, min(WINDOW, age)) for each, age in zip(seconds, ages, strict=True))
 
     def _ramp(self) -> float:
         """Pods return to full speed by and by."""
@@ -116,10 +141,12 @@ class Plant:
         return 1.0 if since >= seconds else 0.25 + 0.75 * since / seconds
 
     def _decide(self) -> None:
-        running = [started for started in self._pods if self.now - started >= self.start_seconds]
+        running = self._running()
         rows = int(self.backlog + self.unreadable)
-        delivered = sum(self._sent) / WINDOW * (1 + self.noise / 2 * self._dice.uniform(-1, 1))
-        full = sum(self._full) / WINDOW
+        spread = 1 + self.noise / 2 * self._dice.uniform(-1, 1)
+        delivered = self._sum([pod.sent for pod in running], running) * spread
+        full = self._sum([pod.full for pod in running], running) / max(1, len(running))
+        busy = self._sum([pod.busy for pod in running], running) / max(1, len(running))
         reading = Reading(
             now=float(self.now),
             rows=min(rows, COUNT_LIMIT),
@@ -128,10 +155,10 @@ class Plant:
             counted_at=float(self.now),
             ready=len(running),
             told=len(running),
-            seasoned=all(self.now - started >= self.start_seconds + SEASONED for started in running),
+            seasoned=all(self.now - pod.asked >= self.start_seconds - BOOT_SECONDS + SEASONED for pod in running),
             delivered=delivered,
-            busy=max(full, sum(self._busy) / WINDOW),
-            full=full,
+            busy=min(1.0, max(full, busy)),
+            full=min(1.0, full),
             read_seconds=0.01,
             target_fault="BrokerUnavailable" if self.down(self.now) else "",
             unmoved=rows > 0 and self.now - self._moved >= 25,
@@ -152,11 +179,11 @@ class Plant:
                 break
             left -= arrived
             seconds += 1
-        return seconds
+        return seconds + (self.backlog_age if left >= 1 else 0.0)
 
     def _scale(self, wanted: int) -> None:
         if wanted != len(self._pods):
             self.history.append((self.now, wanted))
         while len(self._pods) < wanted:
-            self._pods.append(NEVER_READY if self.unstartable else self.now)
+            self._pods.append(Pod(NEVER_READY if self.unstartable else self.now))
         del self._pods[wanted:]

@@ -122,11 +122,28 @@ def test_while_a_step_up_is_on_trial_there_is_no_other() -> None:
 
 
 def test_a_step_up_that_kept_its_promise_is_followed_by_the_next() -> None:
-    trial = Trial(NOW - 20, 2, 4, delivered=200.0, promised=200.0, ready_at=NOW - 10)
+    trial = Trial(NOW - 20, 2, 4, delivered=200.0, promised=200.0, ready_at=NOW - 15)
     before = state(trial=trial, raised_at=NOW - 20, block=Block(NOW - 5, 2))
     decision, after = decide(policy(), reading(**URGENT), before)
     assert outcome(decision) == (8, "Active")
     assert after.block.times == 0
+
+
+def test_what_pods_tell_of_the_time_before_all_were_ready_does_not_count_for_a_step_up() -> None:
+    trial = Trial(NOW - 20, 2, 4, delivered=390.0, promised=200.0, ready_at=NOW - 10)
+    decision, after = decide(policy(), reading(**(URGENT | {"delivered": 600.0})), state(trial=trial))
+    assert outcome(decision) == (4, "Active")
+    later = reading(**(URGENT | {"now": NOW + 26, "counted_at": NOW + 26}))
+    assert decide(policy(), later, after)[0].step == "ScaleReverted"
+
+
+def test_a_step_up_waits_until_the_pods_that_there_are_have_shown_what_they_deliver() -> None:
+    decision = decided(reading(**URGENT, seasoned=False))
+    assert outcome(decision) == (4, "Active")
+    assert "not known yet what it delivers" in decision.message
+    _, after = decide(policy(), reading(**(URGENT | {"busy": 0.5, "full": 0.5})), state())
+    assert after.trial is not None
+    assert after.trial.delivered == 800.0
 
 
 def test_a_step_up_without_a_need_for_more_is_no_failure() -> None:

@@ -1,5 +1,6 @@
 """The autoscaler over virtual time: whole stories with a plant that has limits of its own."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -63,6 +64,24 @@ def test_a_database_that_gives_250_of_600_rows_a_second_sees_one_step_up_which_i
     assert reverted - raised == 45
     assert reasons(plant, reverted, 600) == {Reason.INEFFECTIVE}
     assert plant.state.block.until == reverted + 600
+
+
+@pytest.mark.parametrize("start_seconds", [3, 4, 5, 8, 10])
+def test_a_pod_that_starts_with_late_rows_behind_a_bounded_database_is_one_again_after_one_step_up(
+    start_seconds: int,
+) -> None:
+    plant = Plant(lambda _now: 0.0, 1500.0, 400.0, start_seconds, fresh=True, backlog=150_000, backlog_age=100).run(200)
+    assert plant.steps() == [1, 3, 1]
+    assert reasons(plant, plant.history[-1][0], 200) == {Reason.INEFFECTIVE}
+
+
+@pytest.mark.parametrize("idle", [296, 297, 298, 299])
+def test_the_first_seconds_of_a_backlog_are_no_measure_of_what_an_idle_pod_could_deliver(idle: int) -> None:
+    plant = Plant(lambda _now: 0.0, 1500.0, 400.0, start_seconds=3).run(idle)
+    plant.state = replace(plant.state, capacity=400.0)
+    plant.backlog = 100_000.0
+    plant.run(150)
+    assert plant.steps() == [1, 3, 1]
 
 
 def test_a_step_that_never_helps_is_tried_again_after_10_20_40_and_then_60_minutes() -> None:

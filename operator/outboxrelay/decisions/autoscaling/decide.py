@@ -4,7 +4,7 @@ zero, or stays."""
 from dataclasses import replace
 
 from outboxrelay.api.names import Reason
-from outboxrelay.decisions.autoscaling.estimate import estimate, followed, is_stale, learned
+from outboxrelay.decisions.autoscaling.estimate import busy_rate, estimate, followed, is_stale, learned
 from outboxrelay.decisions.autoscaling.gates import UP_SHARE, blocked, gates, observed, postponed, tried
 from outboxrelay.decisions.autoscaling.values import (
     Decision,
@@ -130,8 +130,9 @@ def _free(policy: Policy, reading: Reading, state: State, found: Estimate) -> Mo
 def _raised(reading: Reading, state: State, found: Estimate) -> Move:
     replicas = state.replicas
     higher = min(found.want or 0, max(2 * replicas, replicas + 2))
-    promised = min((higher - replicas) * (found.capacity or 0.0), max(0.0, found.need - reading.delivered))
-    trial = Trial(reading.now, replicas, higher, reading.delivered, promised)
+    delivered = busy_rate(reading)
+    promised = min((higher - replicas) * (found.capacity or 0.0), max(0.0, found.need - delivered))
+    trial = Trial(reading.now, replicas, higher, delivered, promised)
     state = replace(state, trial=trial, raised_at=reading.now)
     return higher, Reason.ACTIVE, "more pods are needed to keep up", "ScaledUp", state
 

@@ -50,7 +50,7 @@ def learned(reading: Reading, state: State) -> State:
     """The state after what one pod delivers now; only for moments in which nothing holds pods back."""
     if not (reading.seasoned and reading.told and reading.delivered > 0):
         return state
-    known, seen = state.capacity, _busy_rate(reading)
+    known, seen = state.capacity, busy_rate(reading) / reading.told
     if known is None:
         return replace(state, capacity=seen) if reading.saturated else state
     # Without saturation it is a lower bound only: small batches take more time for each row. Where even that is more
@@ -66,7 +66,7 @@ def estimate(policy: Policy, reading: Reading, state: State) -> Estimate:
     arriving = _arriving(reading, state)
     capacity = state.capacity
     if capacity is None and reading.told and reading.delivered > 0:
-        capacity = _busy_rate(reading)
+        capacity = busy_rate(reading) / reading.told
     need = rows / policy.drain_seconds
     need += arriving * state.start_seconds / policy.drain_seconds
     need += arriving / policy.utilization
@@ -80,9 +80,9 @@ def estimate(policy: Policy, reading: Reading, state: State) -> Estimate:
     return Estimate(arriving, capacity, state.capacity is not None, need, pods, want)
 
 
-def _busy_rate(reading: Reading) -> float:
-    """Rows per second of one pod while it is busy."""
-    return reading.delivered / reading.told / max(reading.busy, reading.full, LEAST_BUSY)
+def busy_rate(reading: Reading) -> float:
+    """Rows per second of all pods while they are busy: what is delivered is a mean of seconds without rows too."""
+    return reading.delivered / max(reading.busy, reading.full, LEAST_BUSY)
 
 
 def _arriving(reading: Reading, state: State) -> float:

@@ -55,7 +55,7 @@ def tried(policy: Policy, reading: Reading, state: State) -> State:
         trial = replace(trial, ready_at=now)
         seconds = min(60.0, max(1.0, now - trial.at))
         state = replace(state, start_seconds=state.start_seconds + 0.3 * (seconds - state.start_seconds))
-    if trial.ready_at is not None:
+    if _is_settled(reading, trial):
         trial = replace(trial, best=max(trial.best, reading.delivered))
     state = replace(state, trial=trial)
     if trial.best - trial.delivered >= policy.effectiveness * trial.promised:
@@ -78,8 +78,14 @@ def failed(reading: Reading, trial: Trial | None) -> bool:
     """Whether the last step up has had its time and did not help."""
     if trial is None or reading.now - trial.at < TRIAL_SECONDS:
         return False
-    settled = trial.ready_at is not None and reading.now - trial.ready_at >= SETTLED_SECONDS
-    return settled or reading.now - trial.at >= READY_SECONDS
+    return _is_settled(reading, trial) or reading.now - trial.at >= READY_SECONDS
+
+
+def _is_settled(reading: Reading, trial: Trial) -> bool:
+    """Whether what all pods tell is of the time since the last of them became ready. Before that the old ones' means
+    still tell of the time before, in which they had the rows to themselves that the new ones tell of now: the sum is
+    more than anybody delivers."""
+    return trial.ready_at is not None and reading.now - trial.ready_at >= SETTLED_SECONDS
 
 
 def blocked(block: Block, trial: Trial, now: float) -> Block:

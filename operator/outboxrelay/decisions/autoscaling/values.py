@@ -108,11 +108,12 @@ class Trial:
     before: int
     after: int
     delivered: float
+    """Rows per second of the pods before it, while they were busy."""
     promised: float
     ready_at: float | None = None
     """When all its pods were ready."""
     best: float = 0.0
-    """Most rows per second since then."""
+    """Most rows per second since what is seen is all of the time after that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ def up(policy: Policy, reading: Reading, state: State, found: Estimate) -> Gate:
         return _shut("ScaleUp", f"{shown} pods are needed; a step up needs more than 1.1 times {state.replicas}{bound}")
     if not (found.learned or reading.late(policy)):
         return _shut("ScaleUp", "no pod has had as much to do as it can, and no row is late")
+    if not reading.seasoned:
+        # What is delivered now is what a step is measured by: a pod that is still starting makes that little.
+        return _shut("ScaleUp", "a pod runs for so short a time that it is not known yet what it delivers")
     if state.trial is not None:
         trial = state.trial
         detail = f"it is seen for up to 45 s whether the step from {trial.before} to {trial.after} pods helps"
