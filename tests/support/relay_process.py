@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SECRET = "source"
+AS_IN_THE_IMAGE = "import sys; sys.modules['rich'] = None; from outboxrelay.cli import main; main()"
+"""Without a package that only pictures need and that structlog loads, 3 MB of it, wherever it is there."""
 FIRST_ANSWER_SECONDS = 90.0
 """How long a new process may need to answer at all on a machine that is busy with other tests."""
 
@@ -51,7 +53,7 @@ class RelayProcess:
         secret = folder / "credentials" / SECRET
         secret.mkdir(parents=True, exist_ok=True)
         (secret / "uri").write_text(uri)
-        command = [sys.executable, "-m", "outboxrelay", "relay", "--config", str(file)]
+        command = [sys.executable, "-c", AS_IN_THE_IMAGE, "relay", "--config", str(file)]
         command += ["--credentials", str(secret.parent), "--port", str(self._port), "--member", member]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([*command, "--host", "127.0.0.1"], stdout=log, stderr=log)

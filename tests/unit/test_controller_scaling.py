@@ -1,93 +1,15 @@
-"""Scaling in whole looks at a relay, on fakes: who decides, what is written, told and counted, and what a new leader
-goes on from."""
-
-from datetime import timedelta
-from typing import Any
+"""Scaling in whole looks at a relay, on fakes: who decides, what is written, told and counted."""
 
 import pytest
 
-from outboxrelay.api.report import RelayReport
 from outboxrelay.decisions.facts import TableCount
 from outboxrelay.errors import ClusterFault, TargetFault
-from outboxrelay.manifests.kinds import DEPLOYMENT, RELAY, SECRET
+from outboxrelay.manifests.kinds import DEPLOYMENT, RELAY
 from tests.support.controller_bench import Bench
-from tests.support.fake_kube import FakeKube
-from tests.support.relay_bodies import pod_body, relay_body, report, secret
-from tests.support.waiting import until
+from tests.support.relay_bodies import relay_body
+from tests.support.scaled_relay import BACKLOG, CHILD, EMPTY, KEY, asked, begin, live, pods_run
 
 pytestmark = pytest.mark.looptime
-
-KEY = ("shop", "orders")
-CHILD = (DEPLOYMENT.kind, "shop", "orders-relay")
-
-
-def asked(bench: Bench) -> int:
-    """Pods that the Deployment asks for."""
-    found: int = bench.kube.objects[CHILD]["spec"]["replicas"]
-    return found
-
-
-def pods_run(bench: Bench, *, each: float = 100.0, full: float = 1.0) -> None:
-    """All pods that are asked for are ready, and deliver ``each`` rows per second."""
-    wanted, body = asked(bench), bench.kube.objects[CHILD]
-    counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), wanted)
-    body["status"] = {**counts, "observedGeneration": body["metadata"]["generation"]}
-    # Pods that end go on answering until they are not asked any more.
-    bench.cache.pod_bodies = []
-    for number in range(wanted):
-        name, address = f"orders-relay-{number}", f"10.0.0.{number + 1}"
-        bench.cache.pod_bodies.append(pod_body(name, podIP=address))
-        bench.world.reports[address] = told(name, bench, each, full)
-
-
-def told(name: str, bench: Bench, each: float, full: float) -> RelayReport:
-    """What such a pod says; its count of rows moves on with time."""
-    found = report(member=name, delivered=int(bench.clock.monotonic() * each) + 1)
-    numbers = {"rows_per_second": each, "busy_share": full, "full_share": full, "read_p95_milliseconds": 5.0}
-    started = found.observed_at - timedelta(minutes=5)
-    delivery = found.delivery.model_copy(update=numbers)
-    return found.model_copy(update={"started_at": started, "delivery": delivery})
-
-
-async def begin(bench: Bench, *, full: float = 1.0, **spec: Any) -> None:
-    """A relay whose first pods run."""
-    bench.kube.put(SECRET, secret(uri="db.example"))
-    bench.create(relay_body(**spec))
-    await bench.look(KEY)
-    pods_run(bench, full=full)
-    await bench.look(KEY)
-    await answered(bench)
-
-
-async def answered(bench: Bench) -> None:
-    """The table was counted and every pod has told how it is."""
-
-    async def observed() -> bool:
-        results = bench.prober.results(KEY)
-        return results.count is not None and len(results.reports) == asked(bench)
-
-    await until(observed, "first answers", 5, every=0.5)
-
-
-async def successor_of(kube: FakeKube, bench: Bench, rows: TableCount) -> None:
-    """``bench`` leads from now on."""
-    bench.world.counted = rows
-    pods_run(bench)
-    bench.relays.deliver(None, kube.objects[RELAY.kind, *KEY])
-    await bench.look(KEY)
-    await answered(bench)
-
-
-async def live(bench: Bench, seconds: int, *, each: float = 100.0, full: float = 1.0) -> None:
-    """Time passes, a look every five seconds, and what is asked for runs at once."""
-    for _ in range(seconds // 5):
-        pods_run(bench, each=each, full=full)
-        await bench.pass_time(5, KEY)
-        await bench.look(KEY)
-
-
-BACKLOG = TableCount(rows=40_000, exact=True, oldest_age=400.0)
-EMPTY = TableCount(rows=0, exact=True, oldest_age=None)
 
 
 async def test_a_backlog_brings_pods_in_steps_and_each_step_is_an_event_with_its_numbers() -> None:
@@ -168,59 +90,6 @@ async def test_a_dry_run_tells_what_it_would_do_once_and_changes_nothing() -> No
             assert "ScaledUp" not in bench.events()
 
 
-async def test_a_new_leader_goes_on_from_the_pods_that_there_are() -> None:
-    kube = FakeKube()
-    async with Bench(kube).running() as bench:
-        bench.world.counted = BACKLOG
-        await begin(bench)
-        await live(bench, 100)
-        assert asked(bench) == 8
-    async with Bench(kube).running() as successor:
-        await successor_of(kube, successor, EMPTY)
-        assert asked(successor) == 8
-        await live(successor, 290, each=10.0, full=0.0)
-        assert asked(successor) == 8
-        await live(successor, 30, each=10.0, full=0.0)
-        assert asked(successor) == 6
-
-
-async def test_a_new_leader_makes_a_deployment_that_is_gone_again_with_as_many_pods() -> None:
-    kube = FakeKube()
-    async with Bench(kube).running() as bench:
-        bench.world.counted = BACKLOG
-        await begin(bench)
-        await live(bench, 100)
-        assert asked(bench) == 8
-    kube.remove(DEPLOYMENT, "shop", "orders-relay")
-    async with Bench(kube).running() as successor:
-        successor.relays.deliver(None, kube.objects[RELAY.kind, *KEY])
-        await successor.look(KEY)
-        assert asked(successor) == 8
-
-
-async def test_a_new_leader_keeps_to_the_block_and_the_capacity_that_status_tells_of() -> None:
-    kube = FakeKube()
-    async with Bench(kube).running() as bench:
-        bench.world.counted = BACKLOG
-        await begin(bench, scaling={"minReplicas": 3})
-        for _ in range(12):
-            # However many pods there are, together they deliver 300 rows per second.
-            await live(bench, 5, each=300.0 / asked(bench))
-        status = bench.status(KEY)["scaling"]
-        assert asked(bench) == 3
-        assert bench.condition(KEY, "ScalingActive")["reason"] == "Ineffective"
-        assert status["blockedUntil"] in bench.condition(KEY, "ScalingActive")["message"]
-        assert "ScaleReverted" in bench.events()
-    async with Bench(kube).running() as successor:
-        successor.clock.seconds = bench.clock.seconds
-        await successor_of(kube, successor, BACKLOG)
-        await live(successor, 500)
-        assert asked(successor) == 3
-        assert successor.status(KEY)["scaling"]["blockedUntil"] == status["blockedUntil"]
-        await live(successor, 120)
-        assert asked(successor) > 3
-
-
 async def test_brokers_that_are_down_change_no_pods_and_are_the_reason() -> None:
     async with Bench().running() as bench:
         bench.world.counted = BACKLOG
@@ -296,18 +165,6 @@ async def test_a_relay_sleeps_where_that_is_allowed_and_wakes_at_the_first_row()
         await live(bench, 5)
         assert asked(bench) == 1
         assert [reason for reason in bench.events() if reason in ("ScaledToZero", "Woken")] == ["ScaledToZero", "Woken"]
-
-
-async def test_a_new_leader_lets_a_sleeping_relay_sleep() -> None:
-    kube = FakeKube()
-    async with Bench(kube).running() as bench:
-        await begin(bench, scaling={"minReplicas": 0, "idleSeconds": 30})
-        await live(bench, 60, each=0.0, full=0.0)
-        assert asked(bench) == 0
-    async with Bench(kube).running() as successor:
-        await successor_of(kube, successor, EMPTY)
-        await live(successor, 30)
-        assert asked(successor) == 0
 
 
 async def test_a_sleeping_relay_keeps_its_table_from_a_younger_one() -> None:

@@ -14,7 +14,7 @@ from outboxrelay.cli.explanation import explanation
 from outboxrelay.manifests.kinds import RELAY
 from tests.support.controller_bench import Bench
 from tests.support.fake_api_server import api_server
-from tests.unit.test_controller_scaling import BACKLOG, KEY, asked, begin, live
+from tests.support.scaled_relay import BACKLOG, KEY, asked, begin, live
 
 pytestmark = pytest.mark.looptime
 
