@@ -76,6 +76,7 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     from outboxrelay.cli import (  # noqa: F401 - each registers its command
         chain,
+        check,
         controller,
         crd,
         explain,
