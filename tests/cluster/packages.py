@@ -40,6 +40,8 @@ _NEEDS = (
     Need("openssl", "openssl", "services"),
     Need("pgbouncer", "pgbouncer", "services"),
     Need("prometheus-alertmanager", "prometheus-alertmanager", "services"),
+    Need("prometheus", "prometheus", "services"),
+    Need("promtool", "prometheus", "services"),
     Need("java", "default-jre-headless", "services"),
     Need("mvn", "maven", "kafka-build"),
     Need("containerd", "containerd", "kubernetes"),

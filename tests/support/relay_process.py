@@ -44,17 +44,19 @@ def manifest(*, table: str, topic: str, servers: str, name: str = "bench", **spe
 class RelayProcess:
     """Starts `outboxrelay relay`, asks it for /state, and ends it. Use as a context manager."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], uri: str, member: str = "relay-0") -> None:
+    def __init__(
+        self, folder: Path, config: Mapping[str, Any], uri: str, member: str = "relay-0", port: int = 0
+    ) -> None:
         self.log = folder / f"{member}.log"
         self._has_answered = False
-        self._port = free_port()
+        self.port = port or free_port()
         file = folder / f"{member}.yaml"
         file.write_text(yaml.safe_dump(dict(config)))
         secret = folder / "credentials" / SECRET
         secret.mkdir(parents=True, exist_ok=True)
         (secret / "uri").write_text(uri)
         command = [sys.executable, "-c", AS_IN_THE_IMAGE, "relay", "--config", str(file)]
-        command += ["--credentials", str(secret.parent), "--port", str(self._port), "--member", member]
+        command += ["--credentials", str(secret.parent), "--port", str(self.port), "--member", member]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([*command, "--host", "127.0.0.1"], stdout=log, stderr=log)
 
@@ -67,7 +69,7 @@ class RelayProcess:
     def state(self) -> dict[str, Any] | None:
         """The relay's report, or None while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/state", timeout=3) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/state", timeout=3) as answer:
                 found: dict[str, Any] = json.load(answer)
                 self._has_answered = True
                 return found
@@ -76,7 +78,7 @@ class RelayProcess:
 
     def metric(self, name: str) -> list[float]:
         """Values at /metrics of the series ``name``, one for each set of labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=3) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=3) as answer:
             text = answer.read().decode()
         families = text_string_to_metric_families(text)
         return [sample.value for family in families for sample in family.samples if sample.name == name]

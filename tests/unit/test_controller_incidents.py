@@ -227,7 +227,8 @@ async def test_metrics_show_what_is_open_and_nothing_of_what_is_gone() -> None:
         await looks(bench, ["orders"], 3)
         text = generate_latest(registry).decode()
         assert 'outboxrelay_incidents_open{severity="Critical",type="BrokerUnavailable"} 1.0' in text
-        assert 'outboxrelay_relay_incidents_open{namespace="shop",relay="orders",severity="Critical"} 1.0' in text
+        labels = 'namespace="shop",relay="orders",severity="Critical",type="BrokerUnavailable"'
+        assert f"outboxrelay_relay_incidents_open{{{labels}}} 1.0" in text
         assert 'outboxrelay_notifications_pending{receiver="webhook"} 2.0' in text
         bench.world.target_fault = None
         await looks(bench, ["orders"], 4)

@@ -56,12 +56,12 @@ class IncidentMetrics(Collector):
         self._notices.labels(receiver, result).inc(count)
 
     def collect(self) -> Iterator[Metric]:
-        """Open incidents by type, and by relay where there are any."""
+        """Open incidents by type, and by relay and type where there are any."""
         types = Tally({(str(kind.type), str(kind.severity)): 0 for kind in KINDS.values()})
-        relays: Tally[tuple[str, str, str]] = Tally()
+        relays: Tally[tuple[str, str, str, str]] = Tally()
         for (namespace, name), item in self._open():
             types[item.type, item.severity] += 1
-            relays[namespace, name, item.severity] += 1
+            relays[namespace, name, item.type, item.severity] += 1
         by_type = GaugeMetricFamily(
             "outboxrelay_incidents_open", "Open incidents of all relays.", labels=["type", "severity"]
         )
@@ -70,7 +70,7 @@ class IncidentMetrics(Collector):
         by_relay = GaugeMetricFamily(
             "outboxrelay_relay_incidents_open",
             "Open incidents of a relay that has any.",
-            labels=["namespace", "relay", "severity"],
+            labels=["namespace", "relay", "type", "severity"],
         )
         for place, count in relays.items():
             by_relay.add_metric(place, count)

@@ -1,0 +1,96 @@
+"""The real Prometheus and its promtool."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from tests.cluster.packages import find
+from tests.support.helm import CHART
+from tests.support.waiting import until
+
+ALERTS = CHART / "files/alerts.yaml"
+DASHBOARD = CHART / "files/dashboard.json"
+
+
+def program(name: str) -> str:
+    """Its path."""
+    found = find(name)
+    assert found is not None, f"{name} is missing: apt-get install prometheus"
+    return found
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it, whatever comes of it."""
+    command = [program("promtool"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Every alert of the chart."""
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+class Prometheus:
+    """A running Prometheus."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """The result at this moment; raises AssertionError for an expression that is refused."""
+        found: list[dict[str, Any]] = (await self._get("query", query=expression))["result"]
+        return found
+
+    async def alerts(self) -> list[dict[str, Any]]:
+        """Alerts that fire."""
+        found = (await self._get("alerts"))["alerts"]
+        return [alert for alert in found if alert["state"] == "firing"]
+
+    async def is_ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{self.url}/-/ready") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def _get(self, what: str, **parameters: str) -> Any:
+        address = f"{self.url}/api/v1/{what}"
+        async with aiohttp.ClientSession() as session, session.get(address, params=parameters) as response:
+            body = json.loads(await response.text())
+        assert body["status"] == "success", f"{parameters}: {body.get('error')}"
+        return body["data"]
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, port: int, jobs: Sequence[dict[str, Any]]) -> AsyncIterator[Prometheus]:
+    """One that runs ``jobs`` of a scrape configuration each second, with the alerts of the chart."""
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(ALERTS)],
+        "scrape_configs": list(jobs),
+    }
+    file = folder / "prometheus.yaml"
+    file.write_text(yaml.safe_dump(config))
+    command = [program("prometheus"), f"--config.file={file}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    log = folder / "prometheus.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, f"--web.listen-address=127.0.0.1:{port}", stdout=output, stderr=output
+        )
+    running = Prometheus(f"http://127.0.0.1:{port}")
+    try:
+        await until(running.is_ready, "Prometheus that answers", 30, last=log.read_text)
+        yield running
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
