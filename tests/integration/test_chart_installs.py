@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -74,6 +75,9 @@ def test_installing_starts_two_pods_and_uninstalling_leaves_the_definition_and_e
     assert f"-n {namespace} apply" in done.stdout
     ready = run("-n", namespace, "get", "deployment", OPERATOR, "-o", "jsonpath={.status.readyReplicas}")
     assert ready == "2"
+    done = helm("test", RELEASE, "-n", namespace, "--timeout", "90s", "--logs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(re.findall(r"^[\d.]+: (.*)$", done.stdout, re.MULTILINE)) == ["leading", "standing by"], done.stdout
     run("-n", namespace, "apply", "-f", str(EXAMPLE))
     run("-n", namespace, "wait", "outboxrelay/orders", "--for=condition=Accepted", "--timeout=30s")
     children = metadata("-n", namespace, "deployment", "orders-relay")

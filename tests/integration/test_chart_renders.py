@@ -33,6 +33,19 @@ EVERYTHING = {
     "priorityClassName": "system-cluster-critical",
 }
 
+RULE = {"ports": [{"port": 5432}], "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}
+CLOSED = {
+    "networkPolicy.controller": {"create": True, "egress": [RULE]},
+    "networkPolicy.relays": {"create": True, "namespaces": ["default"], "egress": [RULE]},
+    "networkPolicy.scrapers": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+    "commonLabels": {"team": "platform"},
+    "commonAnnotations": {"example.com/owner": "platform"},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    ],
+}
+
 Object = dict[str, Any]
 
 
@@ -179,7 +192,7 @@ def test_a_wrong_value_is_refused_with_its_place(values: Object, complaint: str)
     assert complaint in done.stderr
 
 
-@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["default"]}, EVERYTHING])
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["default"]}, EVERYTHING, CLOSED])
 def test_the_api_server_takes_all_of_it(values: Object) -> None:
     objects = rendered(values)
     done = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(objects))

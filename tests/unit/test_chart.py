@@ -60,6 +60,16 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
     assert sorted(known(schema(), defaults(), "")) == sorted([*leaves(defaults()), "global"])
 
 
+def test_the_schema_describes_every_value() -> None:
+    def undescribed(part: dict[str, Any], path: str) -> Iterator[str]:
+        for name, item in part.get("properties", {}).items():
+            if not item.get("description"):
+                yield f"{path}{name}"
+            yield from undescribed(item, f"{path}{name}.")
+
+    assert list(undescribed(schema(), "")) == []
+
+
 def test_the_schema_refuses_what_it_does_not_know() -> None:
     free = {".global", ".affinity.nodeAffinity", ".affinity.podAffinity", ".affinity.podAntiAffinity"}
     assert {path for path, part in objects_of(schema()) if "additionalProperties" not in part} == free

@@ -21,9 +21,19 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "operator.labels" -}}
 {{ include "operator.selectorLabels" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Annotations of an object: those of all, and "own" of this one. */}}
+{{- define "operator.annotations" -}}
+{{- with merge (dict) (.own | default dict) .root.Values.commonAnnotations -}}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end -}}
 {{- end -}}
 
 {{- define "operator.serviceAccountName" -}}
@@ -79,4 +89,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - kind: ServiceAccount
   name: {{ include "operator.serviceAccountName" . }}
   namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/* What relay pods are labelled with, whatever their namespace. */}}
+{{- define "operator.relayLabels" -}}
+app.kubernetes.io/name: outbox-relay
+{{- end -}}
+
+{{/* What the pod of `helm test` is labelled with. It is none of the operator's own. */}}
+{{- define "operator.testLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "operator.nameLookups" -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
 {{- end -}}
