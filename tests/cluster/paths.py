@@ -80,6 +80,7 @@ ADMIN_KUBECONFIG = KUBECONFIGS / "admin"
 CA_FILE = PKI / "ca.pem"
 RESOLV_CONF = CONFIG / "resolv.conf"
 NSSWITCH_CONF = CONFIG / "nsswitch.conf"
+HOSTS = CONFIG / "hosts"
 CONTAINERD_SOCKET = STATE / "containerd.sock"
 
 DATA = Path("/var/lib", STATE.name)

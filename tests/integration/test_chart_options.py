@@ -17,6 +17,8 @@ RULE = [{"ports": [{"port": 5432}], "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
 SPREAD = [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}]
 CONTROLLER, RELAYS = {"create": True}, {"create": True, "namespaces": ["shop"]}
 
+DELIVERY = {"create": True, "uriSecret": "relay-test", "target": {"bootstrapServers": ["kafka:9093"], "topic": "test"}}
+
 OTHER: dict[str, Any] = {
     "image.repository": "registry.example.com/outboxrelay",
     "image.tag": "7",
@@ -69,6 +71,13 @@ OTHER: dict[str, Any] = {
     "monitoring.dashboard.create": True,
     "monitoring.dashboard.labels": {"folder": "a"},
     "monitoring.dashboard.annotations": {"folder": "a"},
+    "helmTest.delivery.create": True,
+    "helmTest.delivery.namespace": "shop",
+    "helmTest.delivery.uriSecret": "other",
+    "helmTest.delivery.uriKey": "other",
+    "helmTest.delivery.schema": "other",
+    "helmTest.delivery.table": "other",
+    "helmTest.delivery.target": {"bootstrapServers": ["other:9093"]},
     "commonLabels": {"team": "platform"},
     "commonAnnotations": {"example.com/owner": "platform"},
     "podAnnotations": {"a": "b"},
@@ -90,6 +99,11 @@ WITH: dict[str, Object] = {
     "networkPolicy.relays.egress": {"networkPolicy.relays": RELAYS},
     "networkPolicy.apiServerPorts": {"networkPolicy.controller": {"create": True, "egress": RULE}},
     "networkPolicy.scrapers": {"networkPolicy.controller": CONTROLLER},
+    "helmTest.delivery.create": {"helmTest.delivery": {**DELIVERY, "create": False}},
+    **{
+        f"helmTest.delivery.{name}": {"helmTest.delivery": DELIVERY}
+        for name in ("namespace", "uriSecret", "uriKey", "schema", "table", "target")
+    },
     "monitoring.serviceMonitor.interval": {"monitoring.serviceMonitor.create": True},
     "monitoring.serviceMonitor.labels": {"monitoring.serviceMonitor.create": True},
     "monitoring.podMonitor.interval": {"monitoring.podMonitor.create": True},
@@ -114,6 +128,7 @@ SETS: dict[str, Object] = {
     "closed": CLOSED,
     "labelled": {**MONITORED, **CLOSED, "commonLabels": {"team": "x"}, "commonAnnotations": {"example.com/a": "b"}},
     "digest": {"image.digest": OTHER["image.digest"], "imagePullSecrets": [{"name": "registry"}]},
+    "proven": {"helmTest.delivery": DELIVERY},
     "small": {"replicas": 1, "podDisruptionBudget.create": False, "rbac.aggregate": False, "crds.install": False},
     "placed": {name: OTHER[name] for name in ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")},
     "brought": {"rbac.create": False, "serviceAccount": {"create": False, "name": "mine"}, "relayImage": "a/b:7"},
@@ -324,6 +339,38 @@ def test_helm_test_asks_the_service_by_a_command_that_exists() -> None:
     assert parameters["replicas"] == 3
     with pytest.raises(click.UsageError):
         check.make_context("check", ["--hosts=a"])
+
+
+def test_the_delivery_of_helm_test_is_of_a_relay_that_the_models_accept() -> None:
+    from outboxrelay.api.manifest import parse_spec
+    from outboxrelay.cli.deliver import deliver
+
+    values = {"helmTest.delivery": {**DELIVERY, "schema": "shop", "table": "events"}}
+    spec = parse_spec(one(values, "OutboxRelay")["spec"])
+    (pod,) = [item for item in objects(values) if item["metadata"]["name"].endswith("-test-delivery")]
+    container = pod["spec"]["containers"][0]
+    assert container["args"][0] == deliver.name
+    parameters = deliver.make_context("deliver", container["args"][1:]).params
+    assert parameters["table"] == f"{spec.source.table.schema_}.{spec.source.table.name}" == "shop.events"
+    reference = spec.source.database.uri_secret_ref
+    assert reference is not None
+    assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": reference.name, "key": reference.key}
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"helmTest.delivery.create": True}, "helmTest.delivery: give uriSecret and target"),
+        (
+            {"helmTest.delivery": DELIVERY, "watchNamespaces": ["shop"]},
+            "helmTest.delivery.namespace: default is not among watchNamespaces",
+        ),
+    ],
+)
+def test_a_delivery_that_cannot_be_made_is_not_rendered(values: Object, complaint: str) -> None:
+    done = helm("template", "relays", str(CHART), "--namespace", "default", *sets(values))
+    assert done.returncode != 0
+    assert complaint in done.stderr
 
 
 def test_the_links_of_alerts_begin_with_the_runbooks_of_the_user() -> None:

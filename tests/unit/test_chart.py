@@ -72,6 +72,7 @@ def test_the_schema_describes_every_value() -> None:
 
 def test_the_schema_refuses_what_it_does_not_know() -> None:
     free = {".global", ".affinity.nodeAffinity", ".affinity.podAffinity", ".affinity.podAntiAffinity"}
+    free |= {".helmTest.delivery.target"}
     assert {path for path, part in objects_of(schema()) if "additionalProperties" not in part} == free
 
 

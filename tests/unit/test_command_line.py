@@ -20,6 +20,7 @@ from outboxrelay.cli import (  # noqa: F401 - they register
     check,
     controller,
     crd,
+    deliver,
     explain,
     incidents,
     quarantine,

@@ -79,6 +79,7 @@ def main() -> None:
         check,
         controller,
         crd,
+        deliver,
         explain,
         incidents,
         quarantine,

@@ -11,6 +11,8 @@ from outboxrelay.errors import CannotRun, Fault, InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    import asyncpg
+
     from outboxrelay.adapters.postgres_quarantine import Quarantine
 
 T = TypeVar("T")
@@ -28,13 +30,22 @@ HINTS = {
 }
 
 
-def on_database(uri_file: Path | None, work: "Callable[[Quarantine], Awaitable[T]]") -> T:
-    """What ``work`` returns; raises InvalidInput for a URI that is none, CannotRun with what the database said."""
+def on_quarantine(uri_file: Path | None, work: "Callable[[Quarantine], Awaitable[T]]") -> T:
+    """The same as on_database, for what is done in quarantine."""
+    from outboxrelay.adapters.postgres_quarantine import Quarantine
+
+    return on_database(uri_file, lambda connection: work(Quarantine(connection)), command="quarantine")
+
+
+def on_database(uri_file: Path | None, work: "Callable[[asyncpg.Connection], Awaitable[T]]", *, command: str) -> T:
+    """What ``work`` returns; raises InvalidInput for a URI that is none, CannotRun with what the database said.
+
+    The server knows the session as "outboxrelay ``command``".
+    """
     import asyncpg
 
     from outboxrelay.adapters.postgres_connect import ConnectSettings, connect
     from outboxrelay.adapters.postgres_errors import CLIENT_ERRORS, translate
-    from outboxrelay.adapters.postgres_quarantine import Quarantine
     from outboxrelay.adapters.postgres_uri import parse_uri
 
     text, place = _uri(uri_file)
@@ -54,10 +65,10 @@ def on_database(uri_file: Path | None, work: "Callable[[Quarantine], Awaitable[T
             uri.connect_timeout or 5.0,
         )
         connection = await connect(
-            settings, application_name="outboxrelay quarantine", statement_timeout=STATEMENT_SECONDS
+            settings, application_name=f"outboxrelay {command}", statement_timeout=STATEMENT_SECONDS
         )
         try:
-            return await work(Quarantine(connection))
+            return await work(connection)
         finally:
             await connection.close()
 

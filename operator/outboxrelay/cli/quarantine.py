@@ -12,7 +12,7 @@ import click
 
 from outboxrelay.api.names import Reason
 from outboxrelay.cli import EXIT_NOTHING_MATCHED, cli
-from outboxrelay.cli.database import URI_VARIABLE, on_database
+from outboxrelay.cli.database import URI_VARIABLE, on_quarantine
 from outboxrelay.cli.options import Number, RowNumber
 from outboxrelay.cli.options import output as output_option
 from outboxrelay.errors import InvalidInput
@@ -113,10 +113,10 @@ def list_rows(held: bool, state: str, limit: int, uri_file: Path | None, output:
     if held:
         if chosen["ids"] or state != STATES[0]:
             raise InvalidInput("--held: its rows are not in quarantine; leave --id and --state away")
-        found = on_database(uri_file, lambda database: database.held(_filter(wanted), limit))
+        found = on_quarantine(uri_file, lambda database: database.held(_filter(wanted), limit))
         columns = ["row_id", "key", "reason", "attempts", "first_at", "message"]
     else:
-        found = on_database(uri_file, lambda database: database.find(_filter(wanted), limit))
+        found = on_quarantine(uri_file, lambda database: database.find(_filter(wanted), limit))
         columns = ["id", "key", "reason", "attempts", "quarantined_at", "message"]
         columns[1:1] = ["relay_name"]
         columns += ["state"] if state != "Quarantined" else []
@@ -134,7 +134,7 @@ def list_rows(held: bool, state: str, limit: int, uri_file: Path | None, output:
 @click.argument("row", type=RowNumber())
 def show(row: int, uri_file: Path | None, output: str) -> int:
     """Show one row whole, with everything that is known of it."""
-    found = on_database(uri_file, lambda database: database.show(row))
+    found = on_quarantine(uri_file, lambda database: database.show(row))
     if found is None:
         click.echo(f"there is no row {row} in quarantine; outboxrelay quarantine list --state all has them", err=True)
         return EXIT_NOTHING_MATCHED
@@ -174,9 +174,9 @@ def action(name: str, text: str, short: str, examples: str, *options: Callable[[
                 else f"{name}: name rows by --id, --key or --reason, or say --all"
             )
         if dry_run:
-            found = [row["id"] for row in on_database(uri_file, lambda database: database.find(wanted, LARGEST))]
+            found = [row["id"] for row in on_quarantine(uri_file, lambda database: database.find(wanted, LARGEST))]
         else:
-            found = on_database(uri_file, lambda database: database.resolve(name, wanted, note=note, force=force))
+            found = on_quarantine(uri_file, lambda database: database.resolve(name, wanted, note=note, force=force))
         if output == "json":
             click.echo(json.dumps({"action": name, "dryRun": dry_run, "ids": found}))
         else:
@@ -242,7 +242,7 @@ def add(config: Path, rows: tuple[str, ...], note: str | None, uri_file: Path | 
     from outboxrelay.cli.relay import load_manifest
 
     manifest = load_manifest(config)
-    moved = on_database(uri_file, lambda database: database.add(manifest, rows, note))
+    moved = on_quarantine(uri_file, lambda database: database.add(manifest, rows, note))
     click.echo(json.dumps({"moved": moved}) if output == "json" else f"moved {len(moved)} of {len(rows)} rows")
     if absent := [row for row in rows if row not in moved]:
         table = manifest.spec.source.table.qualified_name
