@@ -1,15 +1,24 @@
 """The alerts of the chart, by the real promtool: one for each type of incident; each fires and is silent in time."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from outboxrelay.api.incidents import IncidentType
+from outboxrelay.controller.incident_metrics import IncidentMetrics
 from outboxrelay.decisions.incidents.kinds import KINDS
-from tests.support.prometheus import ALERTS, alerts, promtool
+from outboxrelay.decisions.incidents.reduce import Incident
+from tests.support.prometheus import ALERTS, alerts, prometheus, promtool
+from tests.support.relay_process import free_port
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.needs_services
 
@@ -155,3 +164,62 @@ def test_promtool_sees_an_alert_that_should_not_have_fired(tmp_path: Path) -> No
     file = tmp_path / "alerts_test.yaml"
     file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": [wrong]}))
     assert promtool("test", "rules", str(file)).returncode != 0
+
+
+async def test_the_real_prometheus_fires_each_alert_of_an_incident_and_takes_it_back(tmp_path: Path) -> None:
+    exported = CollectorRegistry()
+    metrics = IncidentMetrics(exported)
+    opened = [(("shop", f"relay-{number}"), incident_of(kind)) for number, kind in enumerate(KINDS)]
+    metrics.follow(lambda: opened, dict)
+    wanted = {f"OutboxRelay{kind}" for kind in KINDS}
+    async with exposition(exported) as port:
+        job = {"job_name": "operator", "honor_labels": True, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+        async with prometheus(tmp_path, free_port(), [job]) as running:
+            fired: list[dict[str, Any]] = []
+
+            async def as_many_fire(names: set[str]) -> bool:
+                # That nobody leads is no incident.
+                found = await running.alerts()
+                fired[:] = [item for item in found if item["labels"]["alertname"] != "OutboxRelayOperatorAbsent"]
+                return {item["labels"]["alertname"] for item in fired} == names
+
+            await until(lambda: as_many_fire(wanted), "alerts", 60, every=0.5, last=lambda: fired)
+            places = {item["labels"]["alertname"]: item["labels"].get("relay") for item in fired}
+            assert places == {
+                f"OutboxRelay{kind}": None if kind is IncidentType.OPERATOR_FAILOVER else f"relay-{number}"
+                for number, kind in enumerate(KINDS)
+            }
+            opened.clear()
+            await until(lambda: as_many_fire(set()), "end of the alerts", 60, every=0.5, last=lambda: fired)
+
+
+def incident_of(kind: IncidentType) -> Incident:
+    now = datetime.now(UTC)
+    return Incident(
+        id="1",
+        type=str(kind),
+        scope="",
+        severity=str(KINDS[kind].severity),
+        started_at=now,
+        detected_at=now,
+        reason=str(kind),
+        message="",
+    )
+
+
+@asynccontextmanager
+async def exposition(exported: CollectorRegistry) -> AsyncIterator[int]:
+    """/metrics of what the operator exports of incidents; gives its port."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(exported), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    application = web.Application()
+    application.router.add_get("/metrics", answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
