@@ -26,7 +26,7 @@ pytestmark = pytest.mark.needs_services
 
 FULL = {"headers": "headers", "traceparent": "traceparent"}
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-NASTY = {"text": "it's \"quoted\" \\ $1 %s :name é", "number": 1.5, "none": None}
+NASTY = {"text": 'it\'s "quoted" \\ $1 %s :name é', "number": 1.5, "none": None}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def install(line: RelayLine, **spec: Any) -> OutboxRelaySpec:
     found = parse_manifest(config).spec
     for _ in range(2):
         for part in ("table", "publish"):
-            await line.database.execute(script(part, found, None).sql)  # type: ignore[arg-type]
+            await line.database.execute(script(part, found, None).sql)
     return found
 
 
@@ -66,7 +66,7 @@ async def test_an_event_is_there_when_its_transaction_commits_and_never_else(lin
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_hostile_names_are_only_names_for_every_driver(line: RelayLine, driver: str) -> None:
-    hostile = "ev\"il; %s %(x)s :name \\:b $1 {0}"
+    hostile = 'ev"il; %s %(x)s :name \\:b $1 {0}'
     await install(line, schema=hostile, name=hostile, columns={**FULL, "key": hostile})
     await publish_by(driver, line.uri, "T", "k", {}, function=(hostile, f"{hostile}_publish"))
     place = '"' + hostile.replace('"', '""') + '"'
@@ -212,6 +212,10 @@ async def test_a_relay_sends_what_was_published_under_the_id_that_was_returned(l
         assert await asyncio.to_thread(consumer.wait_for, {event}, 30)
 
 
+RECIPE = re.compile(r'"(SELECT outbox_publish\([^"]*\)(?: AS id)?)"|^(SELECT outbox_publish\(.*?\));$', re.MULTILINE)
+"""A string constant in any language, or a statement."""
+
+
 def recipes() -> dict[str, str]:
     """Ecosystem → the SQL of its recipe in docs/producers.md."""
     page = Path("docs/producers.md").read_text()
@@ -219,7 +223,7 @@ def recipes() -> dict[str, str]:
     parts = re.split(r"^### (.+)$", section, flags=re.MULTILINE)
     found = {}
     for name, text in zip(parts[1::2], parts[2::2], strict=True):
-        match = re.search(r'"(SELECT outbox_publish\([^"]*\)(?: AS id)?)"|^(SELECT outbox_publish\(.*?\));$', text, re.M | re.S)
+        match = RECIPE.search(text)
         assert match, f"the recipe for {name} has no SELECT outbox_publish(…)"
         found[name] = match[1] or match[2]
     return found

@@ -52,7 +52,8 @@ Examples:
     "parts",
     multiple=True,
     type=click.Choice([*PARTS, "all"]),
-    help="What to print; may be repeated; all: but the inbox.  [default: schema, with archive and grants where they are needed]",
+    help="What to print; may be repeated; all has no inbox.  "
+    "[default: schema, with archive and grants where they are needed]",
 )
 @output_option("sql", "json")
 def sql(config: Path | None, table: str | None, role: str | None, parts: tuple[str, ...], output: str) -> None:
