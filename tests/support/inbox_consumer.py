@@ -103,9 +103,12 @@ class ConsumerProcess:
         self._log = folder / f"{self.member}.log"
         self._one_at_a_time = threading.Lock()
         """Faults overlap: without it two of them would start a process each, and one would be forgotten."""
+        self._is_over = False
         self._start()
 
     def _start(self) -> None:
+        if self._is_over:
+            return
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "tests.support.inbox_consumer", json.dumps(self._options)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -133,12 +136,15 @@ class ConsumerProcess:
         code = self.process.poll()
         return None if code is None else f"{self.member} ended with {code}: {self._log.read_text()[-800:]}"
 
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that takes too long."""
+    def close(self) -> None:
+        """kill -9, and never another one; at once, as this is also what Ctrl-C leads to."""
+        self._is_over = True
         with self._one_at_a_time:
-            self._end()
+            self.process.kill()
+            self.process.wait()
 
     def _end(self) -> None:
+        """SIGTERM, and SIGKILL where that takes too long."""
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         try:

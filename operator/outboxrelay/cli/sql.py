@@ -26,10 +26,10 @@ Examples:
       the schema and the privileges that this relay needs, and not one more
   outboxrelay sql --config relay.yaml --part table --part doorbell
       a good outbox table, and the trigger that wakes the relay
-  outboxrelay sql --table shop.outbox --part publish --part doorbell | psql "$URI"
+  outboxrelay sql --config relay.yaml --part publish | psql "$URI"
       the function by which producers of any language write an event
   outboxrelay sql --part inbox | psql "$CONSUMER_URI"
-      for the database of a consumer: what it has processed, so that repeats are dropped
+      for a consumer's database: what it has processed
   outboxrelay sql --table shop.outbox --part all --role orders_relay -o json
 """
 

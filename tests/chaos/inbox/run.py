@@ -84,8 +84,8 @@ async def run(plan: Plan, folder: Path) -> Result:
             return Result(plan, found, tuple(problems), size - len(committed), recovery)
         finally:
             for consumer in consumers:
-                await asyncio.to_thread(consumer.stop)
-            await asyncio.to_thread(topic.close)
+                consumer.close()
+            topic.close()
 
 
 async def install(line: RelayLine, config: dict[str, Any], keys: int) -> None:
