@@ -45,6 +45,15 @@ async def _sqlalchemy(uri: str, driver: str, body: Callable[[Any], Coroutine[Any
         await engine.dispose()
 
 
+async def by_sqlalchemy_connection(uri: str, body: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    engine = create_async_engine(sqlalchemy_uri(uri, "asyncpg"))
+    try:
+        async with engine.begin() as conn:
+            return await body(conn)
+    finally:
+        await engine.dispose()
+
+
 def by_psycopg_sync(uri: str, body: Callable[[Any], Any]) -> Any:
     with psycopg.connect(uri) as conn:
         return body(conn)
@@ -55,6 +64,15 @@ def by_sqlalchemy_sync(uri: str, body: Callable[[Any], Any]) -> Any:
     try:
         with Session(engine) as session, session.begin():
             return body(session)
+    finally:
+        engine.dispose()
+
+
+def by_sqlalchemy_connection_sync(uri: str, body: Callable[[Any], Any]) -> Any:
+    engine = create_engine(sqlalchemy_uri(uri, "psycopg"))
+    try:
+        with engine.begin() as conn:
+            return body(conn)
     finally:
         engine.dispose()
 
@@ -102,10 +120,12 @@ ASYNC: dict[str, Runner] = {
     "psycopg, async": by_psycopg,
     "SQLAlchemy, async, on psycopg": by_sqlalchemy,
     "SQLAlchemy, async, on asyncpg": by_sqlalchemy_on_asyncpg,
+    "SQLAlchemy, AsyncConnection": by_sqlalchemy_connection,
 }
 SYNC: dict[str, SyncRunner] = {
     "psycopg": by_psycopg_sync,
     "SQLAlchemy": by_sqlalchemy_sync,
+    "SQLAlchemy, Connection": by_sqlalchemy_connection_sync,
     "Django": by_django,
 }
 DRIVERS = (*ASYNC, *SYNC)
