@@ -45,6 +45,10 @@ chaos-operator: .venv/.complete ## The leading operator killed while specs chang
 chaos-relay: .venv/.complete ## Randomised faults on the real servers, judged by the oracle: RUNS=10 JOBS=1 SEED=n
 	@$(PY) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(ADD),--add) $(if $(WRITE_DOCS),--write-docs)
 
+.PHONY: chaos-inbox
+chaos-inbox: .venv/.complete ## Producers, a relay and consumers with an inbox, killed at random: RUNS=10 JOBS=2 SEED=n
+	@$(PY) -m tests.chaos.inbox $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(WRITE_DOCS),--write-docs)
+
 .PHONY: pictures
 pictures: .venv/.complete cluster-up ## Draw kubectl get and outboxrelay top of thirty relays; renews docs/top.svg
 	@$(IN_CLUSTER) $(PY) -m tests.pictures --write-docs

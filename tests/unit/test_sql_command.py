@@ -48,7 +48,11 @@ PRINTS = {
     "one part": (["--table", "outbox", "--part", "doorbell"], ["doorbell"]),
     "a part and the grants": (["--table", "outbox", "--part", "table", "--role", "r"], ["table", "grants"]),
     "parts in the order of running": (["--part", "archive", "--part", "schema"], ["schema", "archive"]),
-    "all": (["--table", "s.outbox", "--part", "all", "--role", "r"], [p for p in PARTS if p != "archive"]),
+    "all": (
+        ["--table", "s.outbox", "--part", "all", "--role", "r"],
+        [p for p in PARTS if p not in ("archive", "inbox")],
+    ),
+    "the inbox": (["--part", "inbox"], ["inbox"]),
 }
 
 

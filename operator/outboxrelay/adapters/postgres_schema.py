@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from outboxrelay.adapters.postgres_grants import grants
+from outboxrelay.adapters.postgres_publish import publish_function
 from outboxrelay.adapters.postgres_statements import literal, quoted, sql
 from outboxrelay.adapters.postgres_table import reading_of, used_columns
 from outboxrelay.adapters.postgres_texts import indented, shown, tag_beside
 from outboxrelay.api.spec import OutboxRelaySpec
 
-Part = Literal["schema", "archive", "table", "autovacuum", "doorbell", "grants"]
+Part = Literal["schema", "archive", "table", "publish", "autovacuum", "doorbell", "inbox", "grants"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """In the order in which they are to be run."""
 
@@ -31,12 +32,14 @@ class Script:
 
 def script(part: Part, spec: OutboxRelaySpec, role: str | None) -> Script:
     """The text of ``part`` for the relay that ``spec`` describes; grants are for ``role``, which they need."""
-    if part in ("schema", "archive"):
+    if part in ("schema", "archive", "inbox"):
         return Script(part, sql(f"schema/{part}"))
     if part == "grants":
         if role is None:
             raise ValueError("grants need a role")
         return Script(part, grants(spec, role))
+    if part == "publish":
+        return Script(part, publish_function(spec))
     table = spec.source.table
     place = f"{quoted(table.schema_)}.{quoted(table.name)}"
     if part == "table":

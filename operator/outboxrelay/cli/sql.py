@@ -13,7 +13,7 @@ from outboxrelay.cli import cli
 from outboxrelay.cli.options import output as output_option
 from outboxrelay.errors import InvalidInput
 
-PARTS: Final = ("schema", "archive", "table", "autovacuum", "doorbell", "grants")
+PARTS: Final = ("schema", "archive", "table", "publish", "autovacuum", "doorbell", "inbox", "grants")
 """adapters.postgres_schema has the same; it is imported late."""
 LONGEST_NAME = 63
 NAME = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".]+))\s*')
@@ -26,6 +26,10 @@ Examples:
       the schema and the privileges that this relay needs, and not one more
   outboxrelay sql --config relay.yaml --part table --part doorbell
       a good outbox table, and the trigger that wakes the relay
+  outboxrelay sql --config relay.yaml --part publish | psql "$URI"
+      the function by which producers of any language write an event
+  outboxrelay sql --part inbox | psql "$CONSUMER_URI"
+      for a consumer's database: what it has processed
   outboxrelay sql --table shop.outbox --part all --role orders_relay -o json
 """
 
@@ -48,11 +52,12 @@ Examples:
     "parts",
     multiple=True,
     type=click.Choice([*PARTS, "all"]),
-    help="What to print; may be repeated.  [default: schema, with archive and grants where they are needed]",
+    help="What to print; may be repeated; all has no inbox.  "
+    "[default: schema, with archive and grants where they are needed]",
 )
 @output_option("sql", "json")
 def sql(config: Path | None, table: str | None, role: str | None, parts: tuple[str, ...], output: str) -> None:
-    """Print SQL for psql: the relay's tables, an outbox table, the doorbell, and the GRANTs of a role.
+    """Print SQL for psql: the relay's tables, an outbox table, what producers and consumers call, and GRANTs.
 
     Everything may be run again, and changes nothing then. Names are taken literally: orders and Orders differ.
     """
@@ -60,7 +65,7 @@ def sql(config: Path | None, table: str | None, role: str | None, parts: tuple[s
         raise InvalidInput("--config and --table: give one of them; the manifest names its table")
     spec = _spec(config, table)
     wanted = _wanted(parts, spec, role)
-    named = {"table", "autovacuum", "doorbell", "grants"}.intersection(wanted)
+    named = {"table", "publish", "autovacuum", "doorbell", "grants"}.intersection(wanted)
     if spec is None and named:
         part = next(part for part in wanted if part in named)
         raise InvalidInput(f"part {part} is about one table: say which with --config relay.yaml or --table schema.name")
@@ -90,7 +95,9 @@ def _wanted(parts: tuple[str, ...], spec: OutboxRelaySpec | None, role: str | No
     if "grants" in parts and role is None:
         raise InvalidInput("--part grants: say for whom with --role NAME")
     if "all" in parts:
-        return [part for part in PARTS if (part != "grants" or role) and (part != "archive" or archive or not spec)]
+        # The inbox is for a database of consumers.
+        left_out = {"inbox", *(() if role else ("grants",)), *(("archive",) if spec and not archive else ())}
+        return [part for part in PARTS if part not in left_out]
     if parts:
         return [*parts, *(["grants"] if role and "grants" not in parts else [])]
     return ["schema", *(["archive"] if archive else []), *(["grants"] if role else [])]
