@@ -181,6 +181,17 @@ def test_rows_move_when_pods_deliver_or_fewer_wait() -> None:
     assert progressed(start, now=9.0, waiting=7, delivered=10, excused=True).at == 9.0
 
 
+def test_only_rows_that_left_are_rows_that_moved() -> None:
+    start = Progress(0.0, delivered=10, waiting=5)
+    assert progressed(start, now=9.0, waiting=7, delivered=10, excused=True).moved_at is None
+    moved = progressed(start, now=9.0, waiting=4, delivered=10, counted_at=8.0)
+    assert moved.moved_at == 8.0
+    emptied = progressed(moved, now=19.0, waiting=0, delivered=None, counted_at=18.0)
+    assert emptied.moved_at == 18.0
+    assert progressed(emptied, now=29.0, waiting=0, delivered=None).moved_at == 18.0
+    assert progressed(start, now=9.0, waiting=5, delivered=11, delivered_at=7.0).moved_at == 7.0
+
+
 def test_rows_moved_when_they_did_and_not_when_somebody_looked() -> None:
     start = Progress(0.0, 10, 5)
     assert progressed(start, now=9.0, waiting=5, delivered=11, delivered_at=7.0).at == 7.0

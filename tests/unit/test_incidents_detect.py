@@ -182,13 +182,17 @@ def test_a_pod_that_does_not_answer_is_dead_or_hung() -> None:
 
 
 def test_pods_out_of_reach_that_deliver_are_told_apart_from_dead_ones() -> None:
-    moving: dict[str, Any] = {"silent": ("orders-relay-1",), "reports": (), "count": Count(NOW, 10, True, 1.0)}
-    assert types(**moving, progress_at=NOW) == {"RelayUnreachable"}
-    down = Probe(NOW, Reason.BROKER_UNAVAILABLE, "why")
-    assert types(**moving, progress_at=NOW, target=down) == {"RelayUnresponsive", "BrokerUnavailable"}
-    assert types(**moving, progress_at=NOW - 19) == {"RelayUnresponsive"}
+    silent: dict[str, Any] = {"silent": ("orders-relay-1",), "silent_since": NOW - 12, "reports": ()}
+    assert types(**silent, moved_at=NOW) == {"RelayUnreachable"}
+    assert types(**silent, moved_at=NOW - 12) == {"RelayUnresponsive"}
+    assert types(**silent | {"silent_since": NOW - 60}, moved_at=NOW - 19) == {"RelayUnresponsive"}
     fallen = (PodFacts("orders-relay-1", "10.0.0.1", ready=False, fell=True),)
-    assert types(**moving, progress_at=NOW, pods=fallen) == {"RelayUnresponsive"}
+    assert types(**silent, moved_at=NOW, pods=fallen) == {"RelayUnresponsive"}
+
+
+def test_brokers_that_come_back_say_nothing_of_a_pod_that_does_not() -> None:
+    silent: dict[str, Any] = {"silent": ("orders-relay-1",), "silent_since": NOW - 12, "reports": ()}
+    assert types(**silent, progress_at=NOW, count=Count(NOW, 10, True, 1.0)) == {"RelayUnresponsive"}
 
 
 def test_a_pod_that_ceased_to_be_ready_and_answers_is_an_incident() -> None:

@@ -209,6 +209,7 @@ class Reconciler:
         wanted = outcome.replicas if outcome else _asked(body)
         self._follow_progress(memory, results, now, expected=state == "Running" and wanted > 0)
         memory.heard = heard(memory.heard, pods, reports, now)
+        mute = silent(memory.heard, now, self._interval)
         verdict = applied.refusal.verdict if applied.refusal and applied.refusal.verdict else decided.verdict
         return Facts(
             now=now,
@@ -221,10 +222,12 @@ class Reconciler:
             deployment=self._deployment(key, applied, verdict),
             pods=tuple(pods),
             reports=reports,
-            silent=silent(memory.heard, now, self._interval),
+            silent=mute,
+            silent_since=max((memory.heard[name] for name in mute), default=None),
             source_scope=memory.source_scope,
             target_scope=_brokers(manifest) if manifest else "",
             progress_at=memory.progress.at if memory.progress else None,
+            moved_at=memory.progress.moved_at if memory.progress else None,
             scaling=outcome.facts if outcome else None,
             hold=decided.hold,
             max_lag=float(manifest.spec.objectives.max_lag_seconds) if manifest else 30.0,

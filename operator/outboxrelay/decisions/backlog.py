@@ -54,10 +54,12 @@ class Progress:
     """What was last known of the rows' movement."""
 
     at: float
-    """When rows were last seen to move, or there were none."""
+    """When rows were last seen to move, or there were none, or none could be expected to."""
     delivered: int | None = None
     """Rows that all pods together have delivered, as they count."""
     waiting: int | None = None
+    moved_at: float | None = None
+    """When rows were last seen to leave the table."""
 
 
 def progressed(
@@ -78,15 +80,16 @@ def progressed(
     """
     if before is None:
         return Progress(now, delivered, waiting)
-    moments = [before.at]
-    if excused:
-        moments.append(now)
-    if waiting == 0 or (waiting is not None and before.waiting is not None and waiting < before.waiting):
-        moments.append(now if counted_at is None else counted_at)
+    counted, told = now if counted_at is None else counted_at, now if delivered_at is None else delivered_at
+    moved: list[float] = [] if before.moved_at is None else [before.moved_at]
+    if waiting is not None and before.waiting is not None and waiting < before.waiting:
+        moved.append(counted)
     if delivered is not None and before.delivered is not None and delivered != before.delivered and delivered > 0:
-        moments.append(now if delivered_at is None else delivered_at)
+        moved.append(told)
+    moments = [before.at, *moved, *([now] if excused else []), *([counted] if waiting == 0 else [])]
     return Progress(
         at=min(now, max(moments)),
         delivered=before.delivered if delivered is None else delivered,
         waiting=before.waiting if waiting is None else waiting,
+        moved_at=min(now, max(moved)) if moved else None,
     )

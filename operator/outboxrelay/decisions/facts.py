@@ -134,12 +134,16 @@ class Facts:
     """Fresh ones only."""
     silent: tuple[str, ...] = ()
     """Pods that should answer the controller and have not for long."""
+    silent_since: float | None = None
+    """When one of them last answered."""
     source_scope: str = ""
     """Hosts of the database, where they are known."""
     target_scope: str = ""
     """The brokers."""
     progress_at: float | None = None
-    """When rows were last seen to move, or there were none."""
+    """When rows were last seen to move, or there were none, or none could be expected to."""
+    moved_at: float | None = None
+    """When rows were last seen to leave the table."""
     scaling: ScalingFacts | None = None
     """None where the spec cannot be read."""
     max_lag: float = 30.0

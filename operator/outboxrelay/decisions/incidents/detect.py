@@ -215,12 +215,11 @@ def _silence(facts: Facts) -> Signal | None:
         return None
     names = ", ".join(pod.name for pod in silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
     ready = all(pod.ready for pod in silent)
-    # Where database or brokers are ill, nobody expects rows to move, and their progress says nothing.
-    well = all(probe is not None and probe.healthy for probe in (facts.source, facts.target))
-    moving = well and facts.progress_at is not None and facts.now - facts.progress_at <= STALE_SECONDS
-    waiting = facts.count is not None and facts.count.rows > 0 and facts.now - facts.count.at <= STALE_SECONDS
+    # Only rows that left after they fell silent show that they work.
+    moved, since = facts.moved_at, facts.silent_since
+    moving = moved is not None and since is not None and moved > since and facts.now - moved <= STALE_SECONDS
     answering = any(item.report.member not in facts.silent for item in facts.reports)
-    if ready and moving and waiting and not answering:
+    if ready and moving and not answering:
         message = f"the operator cannot reach {names} at port 8080, but Kubernetes says ready and rows are delivered"
         return Signal(IncidentType.RELAY_UNREACHABLE, "Unreachable", message)
     says = "Kubernetes still says that it is ready" if ready else "Kubernetes says that it is not ready either"
