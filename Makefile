@@ -37,6 +37,11 @@ faults: .venv/.complete ## Thirteen faults and two hundred relays on the cluster
 	@python3 -m tests.cluster up && $(PY) -m tests.cluster.image
 	@$(IN_CLUSTER) .venv/bin/pytest tests/e2e/test_timed_faults.py tests/e2e/test_parent_incident.py -v -s --tb=short
 
+.PHONY: scaling
+scaling: .venv/.complete ## The autoscaler on the cluster: 500,000 slow rows, no broker, a database that gives no more
+	@python3 -m tests.cluster up && $(PY) -m tests.cluster.image
+	@$(IN_CLUSTER) .venv/bin/pytest tests/e2e/test_autoscaling_on_the_cluster.py -v -s --tb=short
+
 .PHONY: chaos-operator
 chaos-operator: .venv/.complete ## The leading operator killed while specs change: RUNS=30 SEED=n
 	@$(PY) -m tests.chaos.kills $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

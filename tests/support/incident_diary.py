@@ -1,18 +1,14 @@
 """What a namespace's OutboxRelays say of their incidents, moment by moment, as anybody sees it who watches them."""
 
-import asyncio
-import json
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from outboxrelay.api.names import API_VERSION, PLURAL
 
 from .kubectl import Kubectl
-
-MOST_BYTES = 16 * 2**20
+from .watching import watching
 
 
 @dataclass
@@ -66,25 +62,5 @@ class Diary:
 async def diary(kubectl: Kubectl) -> AsyncIterator[Diary]:
     """A diary that is written while the block runs."""
     found = Diary()
-    path = f"/apis/{API_VERSION}/namespaces/{kubectl.namespace}/{PLURAL}?watch=1&timeoutSeconds=3600"
-    command = [part for part in kubectl.command("get", "--raw", path) if not part.startswith("--request-timeout")]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, limit=MOST_BYTES)
-    writer = asyncio.create_task(_write(found, process), name="diary")
-    try:
+    async with watching(kubectl, API_VERSION, PLURAL, found.note):
         yield found
-        assert not writer.done(), "the watch of the diary ended"
-    finally:
-        writer.cancel()
-        with suppress(asyncio.CancelledError):
-            await writer
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-
-
-async def _write(found: Diary, process: asyncio.subprocess.Process) -> None:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        event = json.loads(line)
-        if event["type"] in ("ADDED", "MODIFIED"):
-            found.note(event["object"], time.monotonic())
