@@ -15,9 +15,9 @@ from tests.support.rig import Rig
 from tests.support.stand import Stand
 
 ROWS = 500_000
-FAR_AWAY = 0.05
-"""Seconds each way, as to a database on another continent."""
-SMALL_BATCHES = {"read": {"batchSize": 100}}
+FAR_AWAY = 0.025
+"""Seconds each way, as to a database in another region."""
+SMALL_BATCHES = {"read": {"batchSize": 200}}
 MOST = 6
 CALM_SECONDS = 20.0
 OUTAGE_SECONDS = 60.0

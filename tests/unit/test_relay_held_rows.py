@@ -1,6 +1,7 @@
 """What waits, waits for one row: how held rows, blocked topics and suspicion end, and that they cost nobody else."""
 
 import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import pytest
@@ -183,6 +184,32 @@ async def test_a_shard_that_moved_takes_its_held_rows_with_it() -> None:
             first.publisher.too_large = set()
             await first.until(lambda: not first.source.rows, seconds=700)
     assert sorted(first.publisher.ids) == [1, 2, 3, 4]
+
+
+async def test_a_held_row_is_not_tried_again_once_its_shard_is_given_back() -> None:
+    relay = FakeRelay()
+    relay.publisher.too_large = {1, 2, 3, 4}
+    relay.source.insert(*(row(number, f"k{number}") for number in range(1, 5)))
+    look, read = relay.source.still_pending, relay.source.read_rows
+    foreign: list[RowId] = []
+
+    async def still_pending(ids: Collection[RowId]) -> frozenset[RowId]:
+        found = await look(ids)
+        relay.process.ownership.drain(frozenset({0, 1}))
+        return found
+
+    async def read_rows(ids: Collection[RowId]) -> list[Row]:
+        found = await read(ids)
+        owned = relay.process.ownership.owned
+        foreign.extend(item[ROW_ID] for item in found if relay.source.shard(item) not in owned)
+        return found
+
+    relay.source.still_pending, relay.source.read_rows = still_pending, read_rows  # type: ignore[method-assign]
+    async with relay.running():
+        await relay.until(lambda: relay.report.held.keys == 4)
+        relay.publisher.too_large = set()
+        await relay.until(lambda: not relay.source.rows, seconds=700)
+    assert foreign == []
 
 
 async def test_a_row_that_ended_the_process_and_was_moved_aside_by_hand_frees_its_key() -> None:

@@ -141,11 +141,11 @@ class Pump:
 
     async def _follow_shards(self) -> None:
         """Forget the held rows of shards that moved: whoever owns them now sees to them."""
-        owned = self._ownership.owned
+        owned, version = self._ownership.owned, self._ownership.version
         if self._shards - owned:
             await self._flight.arrive()
             self._waiting.forget()
-        self._shards = owned
+        self._shards, self._waiting.version = owned, version
 
     async def _admit(self, batch: Batch) -> bool:
         """Whether ``batch`` may be sent, after the one before it is done and the rate allows it."""

@@ -33,6 +33,8 @@ class WaitingRows:
         self._reader = parts.reader
         self._progress = parts.progress
         self._clock = parts.clock
+        self.version = 0
+        """The ownership's, when the pump last forgot what is held of shards that went."""
 
     def leave_out(self, batch: Batch) -> None:
         """Take out of ``batch`` what its key or its topic keeps in the table, and suspects that go alone later."""
@@ -93,6 +95,9 @@ class WaitingRows:
         if not due or self._circuit.state == "Open":
             return
         await self._flight.arrive()
+        if self._ownership.version != self.version:
+            # Some of these rows may be somebody else's by now; no ticket that is taken from now on keeps them here.
+            return
         self._held.wait_again(due, now + AGAIN_SECONDS)
         ticket = self._ownership.begin()
         try:
