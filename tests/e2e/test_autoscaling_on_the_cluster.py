@@ -17,11 +17,12 @@ from tests.support.stand import Stand
 ROWS = 500_000
 FAR_AWAY = 0.025
 """Seconds each way, as to a database in another region."""
-SMALL_BATCHES = {"read": {"batchSize": 200}}
-MOST = 6
-CALM_SECONDS = 20.0
-OUTAGE_SECONDS = 60.0
-"""Twelve decisions."""
+SMALL_BATCHES = {"read": {"batchSize": 250}}
+MOST = 5
+CALM_SECONDS = 10.0
+OUTAGE_SECONDS = 45.0
+"""Nine decisions."""
+BLOCKED_SECONDS = 45.0
 RAMP_SECONDS = 20
 SLACK_SECONDS = 3.0
 """A step is seen a little later than it was decided on, and not always by the same time."""
@@ -97,12 +98,15 @@ async def test_where_a_link_to_the_database_bounds_all_pods_one_step_up_is_tried
     stand: Stand, local: Rig
 ) -> None:
     async with stage(stand, bytes_per_second=100_000) as at:
+        # They are late from the beginning, so that a step may be wanted before a pod has shown what it delivers.
+        long_ago = "ALTER created_at SET DEFAULT now() - interval '10 minutes'"
+        await stand.sql(f"ALTER TABLE {at.line.table.qualified} {long_ago}")
         await at.oracle.writer.bulk(150_000)
         await at.line.start(source={"read": {"batchSize": 50}}, scaling={"maxReplicas": MOST})
         await at.wait_pods([1, 3, 1], 150)
         await at.wait_why("False Ineffective", 20)
         # More pods would still be wanted, and are not tried.
-        await asyncio.sleep(60)
+        await asyncio.sleep(BLOCKED_SECONDS)
         assert (at.diary.pods, at.diary.why) == ([1, 3, 1], "False Ineffective"), at.diary.table()
         told, scaling = await at.explained(), at.diary.status["scaling"]
         conditions = await at.line.conditions()

@@ -67,6 +67,12 @@ def test_what_was_not_observed_lately_holds_the_number_of_pods(changes: dict[str
     assert outcome(decided(reading(**(idle | changes)), before)) == (4, "MetricsUnavailable")
 
 
+def test_a_table_that_was_never_counted_is_not_said_to_be_old() -> None:
+    new, old = decided(reading(rows=None)), decided(reading(counted_at=NOW - 16))
+    assert new.message == "the table has not been counted yet"
+    assert old.message == "the table was not counted for 15 s"
+
+
 def test_a_pod_that_has_just_become_ready_has_15_seconds_to_tell_how_it_is() -> None:
     moment, after = reading(silent=1), state()
     for passed, reason in ((0, "Active"), (10, "Active"), (15, "MetricsUnavailable")):

@@ -114,7 +114,9 @@ def _since(begun: float | None, now: float) -> float:
 
 
 def _metrics(policy: Policy, reading: Reading, state: State) -> Gate:
-    if is_old(policy, reading):
+    if reading.rows is None:
+        detail = "the table has not been counted yet"
+    elif is_old(policy, reading):
         detail = f"the table was not counted for {STALE_PERIODS * policy.period:.0f} s"
     elif is_mute(policy, reading, state):
         detail = "a pod that is ready does not tell how it is"
