@@ -25,10 +25,17 @@ STEPS = {"ScaledUp", "ScaledDown", "ScaleReverted"}
 class Stage:
     """Everything that a story needs."""
 
+    stand: Stand
     line: Line
     link: SlowLink
     oracle: Oracle
     diary: ScalingDiary
+
+    async def make_late(self) -> None:
+        """Rows that are inserted from now on have waited for longer than they may: how many pods they are worth does
+        not depend on how fast the test is."""
+        long_ago = "ALTER created_at SET DEFAULT now() - interval '10 minutes'"
+        await self.stand.sql(f"ALTER TABLE {self.line.table.qualified} {long_ago}")
 
     async def wait_pods(self, numbers: Sequence[int], deadline: float) -> None:
         """Wait until the Deployment has asked for these numbers of pods, one after the other; any other fails."""
@@ -99,7 +106,7 @@ async def stage(stand: Stand, *, delay: float = 0.0, bytes_per_second: float | N
         secret["stringData"]["uri"] = link.through(secret["stringData"]["uri"])
         await stand.kubectl.apply(secret)
         try:
-            yield Stage(line, link, oracle, diary)
+            yield Stage(stand, line, link, oracle, diary)
         finally:
             print(f"\n{diary.table()}")
             # Whoever talks through the link goes before it does.

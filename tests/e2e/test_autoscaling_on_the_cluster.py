@@ -63,6 +63,7 @@ async def test_while_the_broker_is_stopped_a_backlog_changes_nothing_and_afterwa
     stand: Stand, local: Rig
 ) -> None:
     async with stage(stand, delay=FAR_AWAY) as at:
+        await at.make_late()
         await at.oracle.writer.bulk(200_000)
         await at.line.start(
             source=SMALL_BATCHES, scaling={"maxReplicas": MOST}, flow={"recoveryRampSeconds": RAMP_SECONDS}
@@ -98,9 +99,8 @@ async def test_where_a_link_to_the_database_bounds_all_pods_one_step_up_is_tried
     stand: Stand, local: Rig
 ) -> None:
     async with stage(stand, bytes_per_second=100_000) as at:
-        # They are late from the beginning, so that a step may be wanted before a pod has shown what it delivers.
-        long_ago = "ALTER created_at SET DEFAULT now() - interval '10 minutes'"
-        await stand.sql(f"ALTER TABLE {at.line.table.qualified} {long_ago}")
+        # A step is wanted before a pod has shown what it delivers: it must wait for that all the same.
+        await at.make_late()
         await at.oracle.writer.bulk(150_000)
         await at.line.start(source={"read": {"batchSize": 50}}, scaling={"maxReplicas": MOST})
         await at.wait_pods([1, 3, 1], 150)
