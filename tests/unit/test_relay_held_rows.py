@@ -186,6 +186,22 @@ async def test_a_shard_that_moved_takes_its_held_rows_with_it() -> None:
     assert sorted(first.publisher.ids) == [1, 2, 3, 4]
 
 
+async def test_a_shard_that_was_away_for_a_moment_has_its_held_rows_looked_at_anew() -> None:
+    relay = FakeRelay()
+    relay.publisher.too_large = {1}
+    relay.source.insert(row(1, "k"), row(2, "k"))
+    async with relay.running():
+        await relay.until(lambda: relay.report.held.keys == 1)
+        ownership = relay.process.ownership
+        away = ownership.owned
+        ownership.drain(away)
+        # Whoever had it saw to the row.
+        del relay.source.rows[1]
+        ownership.released()
+        ownership.gain(away)
+        await relay.until(lambda: 2 in relay.publisher.ids, seconds=10)
+
+
 async def test_a_held_row_is_not_tried_again_once_its_shard_is_given_back() -> None:
     relay = FakeRelay()
     relay.publisher.too_large = {1, 2, 3, 4}

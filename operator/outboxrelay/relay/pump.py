@@ -51,8 +51,6 @@ class Pump:
         self._beats = parts.beats
         self._clock = parts.clock
         self._stop = parts.stop
-        self._shards: frozenset[int] = frozenset()
-        """What was owned at the step before."""
         self._busy = False
         """Whether the last read found more than it could take."""
         self._failures = 0
@@ -102,7 +100,7 @@ class Pump:
             await self._flight.arrive()
             await self._idle()
             return
-        await self._follow_shards()
+        await self._waiting.follow_shards()
         await self._careful.look()
         await self._waiting.see_to(busy=self._busy)
         if self._held.blocks_all:
@@ -138,14 +136,6 @@ class Pump:
         """There is nothing that this process may read."""
         with self._progress.resting():
             await wait_for(self._ownership.changed, IDLE_SECONDS, self._beat)
-
-    async def _follow_shards(self) -> None:
-        """Forget the held rows of shards that moved: whoever owns them now sees to them."""
-        owned, version = self._ownership.owned, self._ownership.version
-        if self._shards - owned:
-            await self._flight.arrive()
-            self._waiting.forget()
-        self._shards, self._waiting.version = owned, version
 
     async def _admit(self, batch: Batch) -> bool:
         """Whether ``batch`` may be sent, after the one before it is done and the rate allows it."""

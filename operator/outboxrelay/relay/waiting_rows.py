@@ -33,8 +33,16 @@ class WaitingRows:
         self._reader = parts.reader
         self._progress = parts.progress
         self._clock = parts.clock
-        self.version = 0
-        """The ownership's, when the pump last forgot what is held of shards that went."""
+        self._version = parts.ownership.version
+        """The ownership's, when what is held of shards that went was last forgotten."""
+
+    async def follow_shards(self) -> None:
+        """Forget what is held once shards went, also where they came back: whoever had them saw to it meanwhile."""
+        version = self._ownership.version
+        if version != self._version:
+            await self._flight.arrive()
+            self._forget()
+            self._version = version
 
     def leave_out(self, batch: Batch) -> None:
         """Take out of ``batch`` what its key or its topic keeps in the table, and suspects that go alone later."""
@@ -77,8 +85,7 @@ class WaitingRows:
         if fault is not None:
             await self._circuit.trip(fault)
 
-    def forget(self) -> None:
-        """Shards moved: whoever owns the rows now sees to them."""
+    def _forget(self) -> None:
         self._held.forget()
         # The rows that stay ours were left out of reads, so the floor may be above them.
         self._reader.forget()
@@ -95,7 +102,7 @@ class WaitingRows:
         if not due or self._circuit.state == "Open":
             return
         await self._flight.arrive()
-        if self._ownership.version != self.version:
+        if self._ownership.version != self._version:
             # Some of these rows may be somebody else's by now; no ticket that is taken from now on keeps them here.
             return
         self._held.wait_again(due, now + AGAIN_SECONDS)
