@@ -32,14 +32,13 @@ from tests.benchmarks import (
     throughput,
     writers,
 )
-from tests.cluster import netns
 from tests.cluster.failures import ClusterError
+from tests.cluster.inside import run_inside
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 LATEST = Path(".bench/latest.json")
-CLUSTER = [sys.executable, "-m", "tests.cluster"]
 
 
 class Measurement(NamedTuple):
@@ -148,15 +147,8 @@ def main() -> None:
             debezium_build.build()
         except ClusterError as error:
             sys.exit(str(error))
-    was_up = netns.exists()
-    try:
-        services = [] if NEEDS_KUBERNETES.intersection(options.only) else ["--services-only"]
-        subprocess.run([*CLUSTER, "up", *services], check=True)
-        done = subprocess.run([*CLUSTER, "run", "--", sys.executable, "-m", "tests.benchmarks", *sys.argv[1:]])
-    finally:
-        if not was_up:
-            subprocess.run([*CLUSTER, "down"], check=True)
-    sys.exit(done.returncode)
+    kubernetes = bool(NEEDS_KUBERNETES.intersection(options.only))
+    sys.exit(run_inside(["-m", "tests.benchmarks", *sys.argv[1:]], kubernetes=kubernetes))
 
 
 if __name__ == "__main__":

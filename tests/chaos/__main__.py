@@ -10,18 +10,15 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from tests.cluster import netns
+from tests.cluster.inside import run_inside
 
 from . import report
 from .report import KEPT
 from .work import work
-
-CLUSTER = [sys.executable, "-m", "tests.cluster"]
 
 
 def main() -> None:
@@ -29,14 +26,7 @@ def main() -> None:
     options = parser().parse_args()
     if os.environ.get("OUTBOXRELAY_INSIDE"):
         sys.exit(inside(options))
-    was_up = netns.exists()
-    try:
-        subprocess.run([*CLUSTER, "up", "--services-only"], check=True)
-        done = subprocess.run([*CLUSTER, "run", "--", sys.executable, "-m", "tests.chaos", *sys.argv[1:]])
-    finally:
-        if not was_up:
-            subprocess.run([*CLUSTER, "down"], check=True)
-    sys.exit(done.returncode)
+    sys.exit(run_inside(["-m", "tests.chaos", *sys.argv[1:]]))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,12 +2,10 @@
 
 import argparse
 import os
-import subprocess
 import sys
 
-from tests.cluster import netns
+from tests.cluster.inside import run_inside
 
-CLUSTER = [sys.executable, "-m", "tests.cluster"]
 TEST = "tests/integration/test_operator_kills.py"
 
 
@@ -18,15 +16,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which changes, and when the leader is killed")
     options = parser.parse_args()
     environment = {**os.environ, "KILLS": str(options.runs), "SEED": str(options.seed)}
-    was_up = netns.exists()
-    try:
-        subprocess.run([*CLUSTER, "up"], check=True)
-        command = [*CLUSTER, "run", "--", sys.executable, "-m", "pytest", TEST, "-q", "-s", "--tb=short"]
-        code = subprocess.run(command, env=environment, check=False).returncode
-    finally:
-        if not was_up:
-            subprocess.run([*CLUSTER, "down"], check=True)
-    sys.exit(code)
+    sys.exit(run_inside(["-m", "pytest", TEST, "-q", "-s", "--tb=short"], kubernetes=True, environment=environment))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The real Prometheus and its promtool."""
 
-import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator, Sequence
@@ -11,24 +10,17 @@ from typing import Any
 import aiohttp
 import yaml
 
-from tests.cluster.packages import find
+from tests.support.debian_server import program, running
 from tests.support.helm import CHART
-from tests.support.waiting import until
 
+PACKAGE = "prometheus"
 ALERTS = CHART / "files/alerts.yaml"
 DASHBOARD = CHART / "files/dashboard.json"
 
 
-def program(name: str) -> str:
-    """Its path."""
-    found = find(name)
-    assert found is not None, f"{name} is missing: apt-get install prometheus"
-    return found
-
-
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run it, whatever comes of it."""
-    command = [program("promtool"), *arguments]
+    command = [program("promtool", PACKAGE), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -54,14 +46,6 @@ class Prometheus:
         found = (await self._get("alerts"))["alerts"]
         return [alert for alert in found if alert["state"] == "firing"]
 
-    async def is_ready(self) -> bool:
-        """Whether it answers."""
-        try:
-            async with aiohttp.ClientSession() as session, session.get(f"{self.url}/-/ready") as response:
-                return response.status == 200
-        except aiohttp.ClientError:
-            return False
-
     async def _get(self, what: str, **parameters: str) -> Any:
         address = f"{self.url}/api/v1/{what}"
         async with aiohttp.ClientSession() as session, session.get(address, params=parameters) as response:
@@ -80,17 +64,8 @@ async def prometheus(folder: Path, port: int, jobs: Sequence[dict[str, Any]]) ->
     }
     file = folder / "prometheus.yaml"
     file.write_text(yaml.safe_dump(config))
-    command = [program("prometheus"), f"--config.file={file}", f"--storage.tsdb.path={folder / 'tsdb'}"]
-    log = folder / "prometheus.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command, f"--web.listen-address=127.0.0.1:{port}", stdout=output, stderr=output
-        )
-    running = Prometheus(f"http://127.0.0.1:{port}")
-    try:
-        await until(running.is_ready, "Prometheus that answers", 30, last=log.read_text)
-        yield running
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    command = [program("prometheus", PACKAGE), f"--config.file={file}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    command.append(f"--web.listen-address=127.0.0.1:{port}")
+    found = Prometheus(f"http://127.0.0.1:{port}")
+    async with running(command, folder / "prometheus.log", found.url):
+        yield found

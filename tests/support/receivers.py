@@ -11,8 +11,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.cluster.packages import find
-from tests.support.waiting import until
+from tests.support.debian_server import program, running
 
 ALERTMANAGER = "prometheus-alertmanager"
 CONFIG = """
@@ -76,32 +75,14 @@ class Alertmanager:
             found: list[dict[str, Any]] = await response.json()
             return found
 
-    async def is_ready(self) -> bool:
-        """Whether it answers."""
-        try:
-            async with aiohttp.ClientSession() as session, session.get(f"{self.url}/-/ready") as response:
-                return response.status == 200
-        except aiohttp.ClientError:
-            return False
-
 
 @asynccontextmanager
 async def alertmanager(folder: Path, port: int, tells: str) -> AsyncIterator[Alertmanager]:
     """The real one, which passes what it gets on to the URL ``tells``."""
-    program = find(ALERTMANAGER)
-    assert program is not None, f"{ALERTMANAGER} is missing: apt-get install {ALERTMANAGER}"
     config = folder / "alertmanager.yaml"
     config.write_text(CONFIG % tells)
-    command = [program, f"--config.file={config}", f"--storage.path={folder / 'data'}"]
+    command = [program(ALERTMANAGER, ALERTMANAGER), f"--config.file={config}", f"--storage.path={folder / 'data'}"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
-    log = folder / "alertmanager.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
-    running = Alertmanager(f"http://127.0.0.1:{port}")
-    try:
-        await until(running.is_ready, "Alertmanager that answers", 20, last=log.read_text)
-        yield running
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    found = Alertmanager(f"http://127.0.0.1:{port}")
+    async with running(command, folder / "alertmanager.log", found.url):
+        yield found

@@ -11,18 +11,16 @@ import asyncio
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.cluster import netns
+from tests.cluster.inside import run_inside
 
 from . import report
 from .plan import plan_of
 from .run import Result, run
 
-CLUSTER = [sys.executable, "-m", "tests.cluster"]
 KEPT = Path(".chaos")
 
 
@@ -31,14 +29,7 @@ def main() -> None:
     options = parser().parse_args()
     if os.environ.get("OUTBOXRELAY_INSIDE"):
         sys.exit(asyncio.run(inside(options)))
-    was_up = netns.exists()
-    try:
-        subprocess.run([*CLUSTER, "up", "--services-only"], check=True)
-        done = subprocess.run([*CLUSTER, "run", "--", sys.executable, "-m", "tests.chaos.inbox", *sys.argv[1:]])
-    finally:
-        if not was_up:
-            subprocess.run([*CLUSTER, "down"], check=True)
-    sys.exit(done.returncode)
+    sys.exit(run_inside(["-m", "tests.chaos.inbox", *sys.argv[1:]]))
 
 
 def parser() -> argparse.ArgumentParser:
