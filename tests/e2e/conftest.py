@@ -37,10 +37,14 @@ def image(rig: Rig) -> str:
     if rig.image:
         return rig.image
     assert rig.is_local, "set OUTBOXRELAY_IMAGE to an image that the cluster of OUTBOXRELAY_CONTEXT can pull"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster.image"], capture_output=True, text=True, check=False, timeout=600
-    )
-    assert done.returncode == 0, f"{done.stderr}\nBuild it outside first: python3 -m tests.cluster.image"
+    return loaded_image()
+
+
+def loaded_image(*options: str) -> str:
+    """Builds an image where it is not built, loads it into the node, and returns its reference."""
+    command = ["-m", "tests.cluster.image", *options]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, f"{done.stderr}\nBuild it outside first: python3 {' '.join(command)}"
     return done.stdout.split()[-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import paths
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 VENV = ".venv/bin/"
 CLUSTER = (sys.executable, "-m", "tests.cluster")
+UPGRADE = "test_upgrade.py"
+"""Begins with the release before this one, whose image it needs."""
 QUICK = ("lint", "format", "types", "layers")
 
 
@@ -61,6 +64,16 @@ def _lane(lane: Lane, cluster: str, left: Collection[str]) -> list[Part]:
     if lane.has_kubernetes:
         command = (sys.executable, "-m", "tests.cluster.image")
         parts.append(Part(image, command, "builds the image and loads it", after=(up,), cluster=cluster))
+        if any(Path(file).name == UPGRADE for file in lane.files):
+            parts.append(
+                Part(
+                    f"previous image {lane.number}",
+                    (*command, "--previous"),
+                    "the release before this one, to upgrade from",
+                    after=(image,),
+                    cluster=cluster,
+                )
+            )
     begun = tuple(part.name for part in parts)
     run = _pytest(lane.files, prefix=(*CLUSTER, "run", "--"))
     parts.append(Part(tests, run, f"{len(lane.files)} files on the real servers", after=begun, cluster=cluster))

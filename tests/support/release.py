@@ -19,14 +19,14 @@ class Operator:
         self._rig = rig
         self.kubectl = Kubectl(NAMESPACE, rig.context)
 
-    def install(self, image: str, **more: str) -> None:
+    def install(self, image: str, *, chart: str = CHART, **more: str) -> None:
         """helm upgrade --install, with ``more`` values (a__b for a.b), and wait until it is available."""
         repository, _, tag = image.rpartition(":")
         values = {"image.repository": repository, "image.tag": tag, "statusIntervalSeconds": "3"}
         values |= {name.replace("__", "."): value for name, value in more.items()}
         text = ",".join(f"{name}={value}" for name, value in values.items())
         self._helm(
-            "upgrade", "--install", RELEASE, CHART, "--create-namespace", "--set", text, "--wait", "--timeout", "120s"
+            "upgrade", "--install", RELEASE, chart, "--create-namespace", "--set", text, "--wait", "--timeout", "120s"
         )
 
     def uninstall(self) -> None:

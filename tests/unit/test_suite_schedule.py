@@ -154,3 +154,11 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_the_image_of_the_release_before_is_built_on_the_one_cluster_that_upgrades_from_it() -> None:
+    divided = lanes.divide(lanes.found(ROOT), 4)
+    (lane,) = [lane for lane in divided if any(file.endswith(parts.UPGRADE) for file in lane.files)]
+    found = {each.name: each for each in parts.on_local_clusters(divided, ())}
+    assert [name for name in found if name.startswith("previous")] == [f"previous image {lane.number}"]
+    assert f"previous image {lane.number}" in found[f"tests {lane.number}"].after
