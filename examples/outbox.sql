@@ -20,5 +20,6 @@ ALTER TABLE outbox SET (
 --   ALTER TABLE outbox ADD COLUMN delivered_at timestamptz;
 --   CREATE INDEX outbox_pending ON outbox (id) WHERE delivered_at IS NULL;
 
--- All that the relay's own user needs (with Mark: UPDATE (delivered_at) instead of DELETE):
---   GRANT SELECT, DELETE ON outbox TO orders_relay;
+-- All that the relay's own role needs, column by column: outboxrelay sql --table outbox --role outbox_relay
+-- The least by hand (with Mark: UPDATE (delivered_at) instead of DELETE):
+--   GRANT SELECT, DELETE ON outbox TO outbox_relay;

@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from outboxrelay.adapters.postgres_doorbell import LOCK_CLASS
 from outboxrelay.adapters.postgres_grants import outbox_grants, schema_grants
 from outboxrelay.api.manifest import parse_manifest
 from tests.support.merging import merged
+from tests.support.printed_sql import piped
 from tests.support.relay_line import RelayLine, relay_line
 from tests.support.relay_process import RelayProcess
 
@@ -68,17 +67,6 @@ class Stand:
             f"INSERT INTO shop.outbox (aggregate_id, event_type, payload{columns}) "
             f"SELECT 'k' || i % 3, 'T', '{{}}'{values} FROM generate_series(1, {count}) AS i"
         )
-
-
-def piped(uri: str, *arguments: str) -> str:
-    """outboxrelay sql … | psql, twice, since it may be run again; what was printed."""
-    command = [sys.executable, "-m", "outboxrelay", "sql", *arguments]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    for _ in range(2):
-        psql = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", uri]
-        ended = subprocess.run(psql, input=printed, check=False, capture_output=True, text=True)
-        assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
-    return printed
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ SECONDS: dict[str, float] = {
     "test_deletion.py": 63,
     "test_doorbell_contract.py": 20,
     "test_drift.py": 55,
+    "test_examples.py": 110,
     "test_first_steps.py": 50,
     "test_flow_on_real_servers.py": 45,
     "test_inbox_effectively_once.py": 40,

@@ -1,21 +1,42 @@
 """What stands in examples/ is valid, and what belongs together agrees."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from outboxrelay.api.manifest import parse_manifest
 from outboxrelay.api.names import API_VERSION, KIND
 from outboxrelay.decisions.autoscaling.observe import policy_of
+from tests.support.example_trial import references
+from tests.support.examples import EXAMPLES, ROOT, files, objects
 
-ROOT = Path("examples")
 SCALERS = {"hpa.yaml": "HorizontalPodAutoscaler", "keda-scaledobject.yaml": "ScaledObject"}
 
 
-def objects(name: str) -> list[dict[str, Any]]:
-    return [item for item in yaml.safe_load_all((ROOT / name).read_text()) if item]
+def test_every_file_is_tried_on_the_cluster_or_tells_about_the_others() -> None:
+    found = {file.relative_to(ROOT).as_posix() for file in ROOT.rglob("*") if file.is_file()}
+    assert {name for name in found if "__pycache__" not in name} == files() | {"README.md"}
+
+
+@pytest.mark.parametrize("name", sorted(files() - {"credentials/orders-db/uri"}))
+def test_every_file_is_told_about_and_names_what_belongs_to_it(name: str) -> None:
+    assert f"]({name})" in (ROOT / "README.md").read_text()
+    if name in EXAMPLES:
+        text = (ROOT / name).read_text()
+        assert text.startswith("# ")
+        assert [
+            file for file in EXAMPLES[name].sql + EXAMPLES[name].beside if f"examples/{file.split('/')[0]}" not in text
+        ] == []
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_every_secret_that_an_example_needs_is_in_it_or_its_comment_names_it(name: str) -> None:
+    text, found = (ROOT / name).read_text(), objects(name)
+    written = {item["metadata"]["name"] for item in found if item["kind"] == "Secret"}
+    for relay in (item for item in found if item["kind"] == KIND):
+        for _, reference in references(relay["spec"]):
+            comment = text[: text.index("apiVersion")]
+            assert reference["name"] in written or reference["name"] in comment
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("*.yaml")))

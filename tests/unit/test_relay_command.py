@@ -8,6 +8,7 @@ from typing import Protocol
 import pytest
 
 from outboxrelay import cli
+from outboxrelay.cli.relay import load_manifest
 
 GOOD = Path("examples/relay.yaml").read_text()
 
@@ -46,6 +47,9 @@ CASES = {
     "not yaml": ("a: [", "line 1", "not YAML"),
     "another kind": (GOOD.replace("kind: OutboxRelay", "kind: Deployment"), "kind: must be OutboxRelay", ""),
     "unknown field": (GOOD.replace("topic:", "topik:"), "spec.target.topik: unknown field", ""),
+    "two relays": (f"{GOOD}\n---\n{GOOD}", "holds 2 OutboxRelays", "exactly one"),
+    "no relay": ("kind: Secret\n---\nkind: ConfigMap", "holds no OutboxRelay", ""),
+    "nothing": ("", "holds no OutboxRelay", ""),
     "wrong value": (GOOD.replace("protocol: PLAINTEXT", "protocol: TCP"), "spec.target.protocol", "'TCP'"),
 }
 
@@ -62,6 +66,10 @@ def test_a_broken_config_file_is_refused_in_one_line(run: Run, tmp_path: Path, c
     assert str(file) in result.stderr
     for word in words:
         assert word in result.stderr
+
+
+def test_of_a_file_with_a_secret_beside_the_relay_the_relay_is_taken() -> None:
+    assert load_manifest(Path("examples/orders.yaml")).identity.name == "orders"
 
 
 @pytest.mark.parametrize(

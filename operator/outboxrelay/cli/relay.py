@@ -96,7 +96,7 @@ def load_manifest(path: Path) -> RelayManifest:
     if len(text) > MAX_CONFIG_BYTES:
         raise InvalidInput(f"--config {path}: larger than {MAX_CONFIG_BYTES} bytes, so no OutboxRelay manifest")
     try:
-        return parse_manifest(yaml.safe_load(text))
+        return parse_manifest(_one_relay(list(yaml.safe_load_all(text))))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidInput(f"--config {path}: line {line}: not YAML: {error.problem}") from None
@@ -104,3 +104,14 @@ def load_manifest(path: Path) -> RelayManifest:
         raise InvalidInput(f"--config {path}: not YAML") from None
     except InvalidInput as error:
         raise InvalidInput(f"--config {path}: {error}") from None
+
+
+def _one_relay(documents: list[object]) -> object:
+    """The document that is meant: the only one, or the only OutboxRelay among Secrets and the like."""
+    if len(documents) == 1:
+        return documents[0]
+    relays = [item for item in documents if isinstance(item, dict) and item.get("kind") == names.KIND]
+    if len(relays) != 1:
+        held = f"{len(relays)} {names.KIND}s" if relays else f"no {names.KIND}"
+        raise InvalidInput(f"the file holds {held}; name one that holds exactly one")
+    return relays[0]
