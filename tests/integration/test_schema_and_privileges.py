@@ -2,23 +2,17 @@
 
 import asyncio
 import re
-import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-import yaml
 
 from outboxrelay.adapters.postgres_doorbell import LOCK_CLASS
 from outboxrelay.adapters.postgres_grants import outbox_grants, schema_grants
 from outboxrelay.api.manifest import parse_manifest
-from tests.support.merging import merged
-from tests.support.printed_sql import piped
-from tests.support.relay_line import RelayLine, relay_line
-from tests.support.relay_process import RelayProcess
+from tests.support.role_line import RoleLine, role_line
 
 pytestmark = pytest.mark.needs_services
 
@@ -26,63 +20,10 @@ HOSTILE = "ev\"il; DROP TABLE x; -- $outboxrelay$ \\ '{0} :b"
 ROWS = 20
 
 
-@dataclass
-class Stand:
-    """A line whose relay logs in as a role of its own; the table is in schema shop."""
-
-    line: RelayLine
-    role: str
-    folder: Path
-
-    @property
-    def uri(self) -> str:
-        """For the role."""
-        return self.line.uri.replace("outbox:outbox@", f"{self.role}:x@")
-
-    def config(self, **spec: Any) -> dict[str, Any]:
-        """The relay's manifest."""
-        base = self.line.manifest()
-        base["spec"]["source"]["table"] = {"schema": "shop", "name": "outbox"}
-        base["spec"] = merged(base["spec"], spec)
-        if "topicTemplate" in base["spec"]["target"]:
-            del base["spec"]["target"]["topic"]
-        return base
-
-    async def install(self, config: dict[str, Any], *parts: str) -> str:
-        """Print by the command, run by psql; what was printed."""
-        file = self.folder / "manifest.yaml"
-        file.write_text(yaml.safe_dump(config))
-        options = [item for part in parts for item in ("--part", part)]
-        if {"all", "grants"}.intersection(parts):
-            options += ["--role", self.role]
-        return await asyncio.to_thread(piped, self.line.uri, "--config", str(file), *options)
-
-    def start(self, config: dict[str, Any]) -> RelayProcess:
-        """The relay, as the role."""
-        return self.line.start(config=config, uri=self.uri)
-
-    async def insert(self, count: int, columns: str = "", values: str = "") -> None:
-        """Rows of three keys."""
-        await self.line.database.execute(
-            f"INSERT INTO shop.outbox (aggregate_id, event_type, payload{columns}) "
-            f"SELECT 'k' || i % 3, 'T', '{{}}'{values} FROM generate_series(1, {count}) AS i"
-        )
-
-
 @pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
-    async with relay_line(tmp_path, partitions=1) as line:
-        role = f"relay_{uuid.uuid4().hex[:8]}"
-        name = await line.database.fetchval("SELECT current_database()")
-        await line.database.execute(
-            f"CREATE ROLE {role} LOGIN PASSWORD 'x'; REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"
-        )
-        try:
-            yield Stand(line, role, tmp_path)
-        finally:
-            for relay in line.relays:
-                await asyncio.to_thread(relay.stop)
-            await line.database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+async def stand(tmp_path: Path) -> AsyncIterator[RoleLine]:
+    async with role_line(tmp_path) as made:
+        yield made
 
 
 async def granted(database: asyncpg.Connection, role: str) -> set[str]:
@@ -152,7 +93,7 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_role_with_the_printed_grants_delivers_and_has_nothing_more(stand: Stand, case: str) -> None:
+async def test_a_role_with_the_printed_grants_delivers_and_has_nothing_more(stand: RoleLine, case: str) -> None:
     spec, wanted = CASES[case]
     config = stand.config(**spec)
     await stand.install(config, "all")
@@ -184,7 +125,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", NEEDED)
-async def test_each_grant_is_needed_and_the_relay_names_the_one_it_lacks(stand: Stand, case: str) -> None:
+async def test_each_grant_is_needed_and_the_relay_names_the_one_it_lacks(stand: RoleLine, case: str) -> None:
     config = stand.config(**NEEDED[case])
     await stand.install(config, "all")
     spec = parse_manifest(config).spec
@@ -209,13 +150,13 @@ def complains(report: dict[str, Any]) -> bool:
     return lacks or any("GRANT" in text or "grant" in text for text in report["limitations"])
 
 
-async def test_a_role_that_may_not_connect_is_told(stand: Stand) -> None:
+async def test_a_role_that_may_not_connect_is_told(stand: RoleLine) -> None:
     relay = stand.start(stand.config())
     report = await asyncio.to_thread(relay.wait, lambda report: report["source"]["reason"] == "PermissionDenied", 20)
     assert "permission denied for database" in report["source"]["message"]
 
 
-async def test_without_schema_outboxrelay_a_relay_delivers_and_says_what_it_cannot_do(stand: Stand) -> None:
+async def test_without_schema_outboxrelay_a_relay_delivers_and_says_what_it_cannot_do(stand: RoleLine) -> None:
     config = stand.config()
     printed = await stand.install(config, "all")
     assert "CREATE SCHEMA IF NOT EXISTS outboxrelay" in printed
@@ -229,7 +170,7 @@ async def test_without_schema_outboxrelay_a_relay_delivers_and_says_what_it_cann
     assert all("outboxrelay sql" in text for text in report["limitations"])
 
 
-async def test_a_writer_needs_no_privilege_for_the_doorbell_which_rings_only_for_sleepers(stand: Stand) -> None:
+async def test_a_writer_needs_no_privilege_for_the_doorbell_which_rings_only_for_sleepers(stand: RoleLine) -> None:
     await stand.install(stand.config(), "schema", "table", "doorbell")
     database = stand.line.database
     writer = f"writer_{stand.role}"
@@ -258,7 +199,7 @@ async def test_a_writer_needs_no_privilege_for_the_doorbell_which_rings_only_for
         await database.execute(f"RESET ROLE; DROP OWNED BY {writer}; DROP ROLE {writer}")
 
 
-async def test_a_partitioned_outbox_delivers_rings_and_is_vacuumed_by_partition(stand: Stand) -> None:
+async def test_a_partitioned_outbox_delivers_rings_and_is_vacuumed_by_partition(stand: RoleLine) -> None:
     database = stand.line.database
     await database.execute(
         "CREATE SCHEMA shop; CREATE TABLE shop.outbox (id bigint GENERATED ALWAYS AS IDENTITY, event_id uuid NOT NULL "
@@ -287,7 +228,7 @@ async def test_a_partitioned_outbox_delivers_rings_and_is_vacuumed_by_partition(
     assert report["limitations"] == []
 
 
-async def test_the_autovacuum_settings_are_accepted_by_the_table_and_its_toast(stand: Stand) -> None:
+async def test_the_autovacuum_settings_are_accepted_by_the_table_and_its_toast(stand: RoleLine) -> None:
     await stand.install(stand.config(), "table", "autovacuum")
     row = await stand.line.database.fetchrow(
         "SELECT c.reloptions AS own, t.reloptions AS toast FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid "
@@ -297,7 +238,7 @@ async def test_the_autovacuum_settings_are_accepted_by_the_table_and_its_toast(s
     assert "autovacuum_vacuum_threshold=5000" in row["toast"]
 
 
-async def test_hostile_names_are_only_names(stand: Stand) -> None:
+async def test_hostile_names_are_only_names(stand: RoleLine) -> None:
     table = {"schema": HOSTILE, "name": HOSTILE, "columns": {"key": f"key {HOSTILE}", "eventId": ""},
              "afterDelivery": "Mark", "retentionSeconds": 60}  # fmt: skip
     config = stand.config(source={"table": table})
@@ -316,7 +257,7 @@ async def test_hostile_names_are_only_names(stand: Stand) -> None:
     assert before == after
 
 
-async def test_a_script_of_an_older_release_refuses_tables_of_a_newer_one(stand: Stand) -> None:
+async def test_a_script_of_an_older_release_refuses_tables_of_a_newer_one(stand: RoleLine) -> None:
     printed = await stand.install(stand.config(), "schema")
     await stand.line.database.execute("UPDATE outboxrelay.schema_version SET version = 99")
     with pytest.raises(asyncpg.RaiseError, match="newer release"):
