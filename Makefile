@@ -42,6 +42,10 @@ scaling: .venv/.complete ## The autoscaler on the cluster: 500,000 slow rows, no
 	@python3 -m tests.cluster up && $(PY) -m tests.cluster.image
 	@$(IN_CLUSTER) .venv/bin/pytest tests/e2e/test_autoscaling_on_the_cluster.py -v -s --tb=short
 
+.PHONY: versions
+versions: .venv/.complete ## What depends on PostgreSQL, with each of its versions 14 to 18 (ONLY="14 18", WRITE_DOCS=1)
+	@$(PY) -m tests.versions $(if $(ONLY),--only $(ONLY)) $(if $(WRITE_DOCS),--write-docs)
+
 .PHONY: chaos-operator
 chaos-operator: .venv/.complete ## The leading operator killed while specs change: RUNS=30 SEED=n
 	@$(PY) -m tests.chaos.kills $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

@@ -15,6 +15,7 @@ from . import (
     lock,
     paths,
     postgres,
+    postgres_build,
     progress,
     root,
     status,
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     bring = _command(commands, "up", "bring the cluster up, or what of it is not up", _up)
     bring.add_argument("--services-only", action="store_true", help="PostgreSQL and Kafka without Kubernetes")
+    bring.add_argument("--postgres", choices=tuple(postgres_build.RELEASES), help="another server than Debian's")
     _command(commands, "down", "remove the cluster and all traces of it, except the cache", _down)
     _command(commands, "status", "what runs", lambda _: progress.answer(status.report()))
     _command(commands, "env", "the environment of the cluster's users, for eval", _env)
@@ -88,7 +90,7 @@ def _command(
 
 def _up(options: argparse.Namespace) -> None:
     with lock.held(paths.LOCK, "another `up` or `down`"):
-        up.up(services_only=options.services_only)
+        up.up(services_only=options.services_only, postgres_version=options.postgres)
 
 
 def _down(_: argparse.Namespace) -> None:

@@ -43,7 +43,7 @@ _NEEDS = (
     Need("prometheus", "prometheus", "services"),
     Need("promtool", "prometheus", "services"),
     Need("java", "default-jre-headless", "services"),
-    Need("mvn", "maven", "kafka-build"),
+    Need("mvn", "maven", "maven"),
     Need("containerd", "containerd", "kubernetes"),
     Need("runc", "runc", "kubernetes"),
     Need("nft", "nftables", "kubernetes"),

@@ -12,7 +12,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from . import certificates, netns, paths, processes
+from . import certificates, netns, paths, postgres_build, processes
 from .failures import ClusterError
 
 NAME = "postgres"
@@ -22,6 +22,9 @@ PORT = 5432
 
 _FOLDER = paths.DATA / NAME
 _DATA = _FOLDER / "data"
+_SERVER = _FOLDER / "server"
+"""A server that is not Debian's, where one was chosen: in a place that its user can read, as the cache may not be."""
+_RELEASE = _SERVER / "release"
 
 
 def uri() -> str:
@@ -30,14 +33,25 @@ def uri() -> str:
 
 
 def binaries() -> Path | None:
-    """The folder of the newest server installed."""
+    """The folder of the newest server installed, with its client programs."""
     versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "postgres").exists()]
     return max(versions, key=lambda path: float(path.parent.name), default=None)
 
 
 def version() -> str:
-    """The major version of the server."""
-    return _binaries().parent.name
+    """The version of the server: Debian's major one, or the release that was chosen."""
+    return _RELEASE.read_text() if _RELEASE.exists() else _installed().parent.name
+
+
+def choose(major: str) -> None:
+    """Let the cluster have the server of this major version instead of Debian's; before its first start."""
+    if _DATA.exists():
+        if version().partition(".")[0] != major:
+            raise ClusterError(f"the cluster has PostgreSQL {version()}; to have {major}, take it down first")
+        return
+    shutil.rmtree(_SERVER, ignore_errors=True)
+    shutil.copytree(postgres_build.build(major), _SERVER, symlinks=True)
+    _RELEASE.write_text(postgres_build.release(major))
 
 
 def is_running() -> bool:
@@ -50,7 +64,7 @@ def start(timeout: float = 60) -> None:
     if not is_running():
         _end_orphans()
         _prepare()
-        processes.start(NAME, _as_user([str(_binaries() / "postgres"), "-D", str(_DATA)]))
+        processes.start(NAME, _as_user([str(_programs() / "postgres"), "-D", str(_DATA)]))
     else:
         thaw()
     processes.wait_ready(NAME, _answers, timeout)
@@ -84,7 +98,7 @@ def thaw() -> None:
 
 def _answers() -> bool:
     ready = [
-        str(_binaries() / "pg_isready"),
+        str(_installed() / "pg_isready"),
         "-q",
         "-t",
         "2",
@@ -121,7 +135,7 @@ def _prepare() -> None:
     half = _FOLDER / "half"
     shutil.rmtree(half, ignore_errors=True)
     password = _own(paths.write(_FOLDER / "password", f"{PASSWORD}\n", 0o600), account)
-    initdb = [str(_binaries() / "initdb"), "--username", USER, "--pwfile", str(password), "--no-sync"]
+    initdb = [str(_programs() / "initdb"), "--username", USER, "--pwfile", str(password), "--no-sync"]
     layout = ["--encoding", "UTF8", "--locale", "C.UTF-8", "--auth", "scram-sha-256", "-D", str(half)]
     done = subprocess.run(_as_user([*initdb, *layout]), capture_output=True, text=True, check=False, timeout=120)
     if done.returncode != 0:
@@ -156,7 +170,11 @@ def _as_user(command: list[str]) -> list[str]:
     return netns.command([*memory, *account, *command], private_ipc=True)
 
 
-def _binaries() -> Path:
+def _programs() -> Path:
+    return _SERVER / "bin" if _SERVER.exists() else _installed()
+
+
+def _installed() -> Path:
     found = binaries()
     if found is None:
         raise ClusterError("PostgreSQL is not installed: apt-get install postgresql")

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def up(*, services_only: bool) -> None:
-    """Bring up the cluster, or what of it is not up."""
+def up(*, services_only: bool, postgres_version: str | None = None) -> None:
+    """Bring up the cluster, or what of it is not up; with Debian's PostgreSQL, or that of a major version."""
     if netns.is_inside():
         raise ClusterError("`up` must run outside of every cluster; inside, that one is up already")
     limits.check(services_only=services_only)
@@ -41,11 +41,11 @@ def up(*, services_only: bool) -> None:
     machine.join()
     paths.prepare()
     paths.write(paths.STATE / "boot", processes.boot())
-    packages.ensure(_uses(services_only))
+    packages.ensure(_uses(services_only, postgres_version))
     certificates.ensure_authority()
     netns.create()
     dns.start()
-    tasks: list[Callable[[], None]] = [_postgres, _kafka]
+    tasks: list[Callable[[], None]] = [lambda: _postgres(postgres_version), _kafka]
     if not services_only:
         tasks.append(_Kubernetes().up)
     _together(tasks)
@@ -53,10 +53,10 @@ def up(*, services_only: bool) -> None:
     say(f"the cluster {paths.CLUSTER} is up; run something in it: python3 -m tests.cluster run -- COMMAND …")
 
 
-def _uses(services_only: bool) -> list[str]:
+def _uses(services_only: bool, postgres_version: str | None) -> list[str]:
     uses = ["services"]
-    if not kafka_build.jars().exists():
-        uses.append("kafka-build")
+    if not kafka_build.jars().exists() or postgres_version:
+        uses.append("maven")
     if not services_only:
         uses += ["kubernetes", "images"]
         if not pause.is_built():
@@ -64,7 +64,9 @@ def _uses(services_only: bool) -> list[str]:
     return uses
 
 
-def _postgres() -> None:
+def _postgres(major: str | None) -> None:
+    if major:
+        postgres.choose(major)
     with step(f"PostgreSQL {postgres.version()} on {paths.POSTGRES_NAME}:{postgres.PORT}", "about 3 s"):
         postgres.start()
 
