@@ -79,6 +79,14 @@ crd: .venv/.complete ## Generate crds/ and the chart's copy from the models
 	@$(PY) -m outboxrelay crd > crds/outboxrelays.yaml.new && mv crds/outboxrelays.yaml.new crds/outboxrelays.yaml
 	@cp crds/outboxrelays.yaml charts/outbox-relay-operator/files/outboxrelays.yaml
 
+.PHONY: release-check
+release-check: .venv/.complete ## Whether this can be released: version, changelog, same bytes, SBOM, licences; dist/ (FINAL=1)
+	@$(PY) -m tests.release $(if $(FINAL),--final) $(if $(STRICT),--strict)
+
+.PHONY: version
+version: .venv/.complete ## Write another version into every place: VERSION=1.2.3
+	@$(PY) -m tests.release --version $(VERSION)
+
 .PHONY: format
 format: .venv/.complete ## Format the code
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

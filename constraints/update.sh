@@ -12,3 +12,5 @@ compile=("$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 -
 if [ -f constraints/build.in ]; then
   "${compile[@]}" -c constraints/dev.txt constraints/build.in -o constraints/build.txt
 fi
+# What only a release needs; in an environment of its own, so it need not agree with the others.
+"${compile[@]}" constraints/release.in -o constraints/release.txt

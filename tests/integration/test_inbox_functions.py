@@ -1,21 +1,19 @@
 """The inbox's functions on the real PostgreSQL, and the worker on the real Kafka."""
 
 import asyncio
-import json
-import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import psycopg
 import pytest
 from confluent_kafka import Producer
 from sqlalchemy import create_engine
 
 from outboxrelay import inbox
 from outboxrelay.adapters.postgres_statements import sql
+from tests.support.inbox_stand import Stand, send
 from tests.support.producer_sessions import ASYNC, DRIVERS, SYNC, sqlalchemy_uri
 from tests.support.relay_line import RelayLine, relay_line
 
@@ -122,47 +120,6 @@ async def test_a_consumer_needs_what_the_script_says_and_nothing_else(line: Rela
             assert await inbox.missed(line.database, "c", "k", 3) == 1
     finally:
         await line.database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
-
-
-class Stand:
-    """A worker in a thread."""
-
-    def __init__(self, line: RelayLine, handler: Any, begin: Any = None, **options: Any) -> None:
-        settings = {"bootstrap.servers": line.servers, "group.id": f"g-{line.topic}", "fetch.wait.max.ms": 20}
-        self.told: list[inbox.InboxError] = []
-
-        self.worker = inbox.Worker(
-            inbox.client({**settings, "log_level": 2}),
-            [line.topic],
-            name="c",
-            begin=begin or (lambda: psycopg.connect(line.uri)),
-            handler=handler,
-            on_stopped=self.told.append,
-            poll_seconds=0.1,
-            **options,
-        )
-
-    async def until(self, condition: Any, seconds: float = 40) -> None:
-        """Run it until ``condition()``; ``seconds`` is the end of patience."""
-        running = asyncio.create_task(asyncio.to_thread(self.worker.run))
-        try:
-            deadline = time.monotonic() + seconds
-            while not condition() and time.monotonic() < deadline and not running.done():
-                await asyncio.sleep(0.05)
-            assert condition(), self.told
-        finally:
-            self.worker.stop()
-            await running
-
-
-def send(line: RelayLine, partition: int, *numbers: int, header: str = "number") -> None:
-    """Events as a relay sends them, of key k<partition>."""
-    producer = Producer({"bootstrap.servers": line.servers, "log_level": 2})
-    for number in numbers:
-        headers: Any = {"id": f"{partition}-{number}", "type": "T", header: str(number)}
-        value = json.dumps({"number": number})
-        producer.produce(line.topic, value, f"k{partition}", partition=partition, headers=headers)
-    producer.flush(20)
 
 
 async def test_a_handler_that_fails_is_tried_again_in_its_place_while_other_partitions_go_on(line: RelayLine) -> None:

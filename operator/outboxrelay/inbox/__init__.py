@@ -28,6 +28,7 @@ from outboxrelay.inbox.errors import (
 )
 from outboxrelay.inbox.events import Event, event_of
 from outboxrelay.inbox.policy import Retry
+from outboxrelay.inbox.sessions import begin_django
 from outboxrelay.inbox.worker import Worker
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Worker",
     "accept",
     "accept_sync",
+    "begin_django",
     "client",
     "event_of",
     "missed",
