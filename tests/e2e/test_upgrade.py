@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from tests import previous
-from tests.e2e.conftest import loaded_image
+from tests.e2e.conftest import dump, loaded_image
 from tests.support.kubectl import Object
-from tests.support.line import Line, identities
+from tests.support.line import Line, identities, told
 from tests.support.oracle import Oracle, Verdict
 from tests.support.release import CHART, Operator
 from tests.support.rig import Rig
@@ -30,6 +30,7 @@ DEFINITION = "outboxrelays.outboxrelay.dev"
 FILE = "files/outboxrelays.yaml"
 NEW = "spec.flow.maxRowsPerSecond"
 PER_SECOND = 100
+PATIENCE = 240.0
 ROWS = 300
 RELAYS: dict[str, dict[str, Any]] = {
     "orders": {"scaling": {"replicas": 2}},
@@ -129,7 +130,7 @@ async def counted(story: Story, part: str, oracles: dict[str, Oracle]) -> AsyncI
     goals = {name: len(oracle.writer.committed) + ROWS for name, oracle in oracles.items()}
     yield
     for name, oracle in oracles.items():
-        await until(arrived(oracle, goals[name]), f"delivery of {name} {part}", 90)
+        await until(arrived(oracle, goals[name]), f"delivery of {name} {part}", PATIENCE)
     story.delivered[part] = {name: len(oracle.consumer.ids) - before[name] for name, oracle in oracles.items()}
 
 
@@ -148,14 +149,16 @@ async def set_new_field(line: Line) -> tuple[int, str]:
 
 
 async def upgraded(line: Line, image: str) -> None:
-    """Wait until all pods of a relay are of an image."""
+    """Wait until all pods of a relay are of an image, and the rollout is over."""
+    seen: dict[str, Object] = {}
 
     async def probe() -> bool:
+        seen.update(await line.conditions())
         pods = await line.pods()
         return bool(pods) and all(pod["spec"]["containers"][0]["image"] == image for pod in pods)
 
-    await until(probe, f"{line.name} with pods of {image}", 180)
-    await line.wait_condition("RolledOut", "True", "UpToDate", 120)
+    await until(probe, f"{line.name} with pods of {image}", PATIENCE, last=lambda: told(seen))
+    await line.wait_condition("RolledOut", "True", "UpToDate", PATIENCE)
 
 
 async def tell(rig: Rig, operator: Operator, image: str, old_image: str, old_chart: Path) -> Story:
@@ -170,10 +173,14 @@ async def tell(rig: Rig, operator: Operator, image: str, old_image: str, old_cha
             for name, line in stand.lines.items():
                 await line.apply(**RELAYS[name])
             for line in stand.lines.values():
-                await line.wait_ready()
+                await line.wait_ready(PATIENCE)
             for oracle in every.values():
                 await writers.enter_async_context(oracle.writer.writing(per_second=PER_SECOND))
-            await go(story, stand, every, operator, image)
+            try:
+                await go(story, stand, every, operator, image)
+            except AssertionError as error:
+                error.add_note(await asyncio.to_thread(dump, rig, stand.name, "upgrade"))
+                raise
             await writers.aclose()
             for name, oracle in every.items():
                 story.verdicts[name] = await oracle.verdict()
@@ -196,10 +203,10 @@ async def go(story: Story, stand: Stand, every: dict[str, Oracle], operator: Ope
     story.looks["upgraded"] = await look(stand)
     code, said = await set_new_field(orders)
     assert code == 0, said
-    await orders.wait_ready()
-    await orders.wait_condition("RolledOut", "True", "UpToDate", 120)
+    await orders.wait_ready(PATIENCE)
+    await orders.wait_condition("RolledOut", "True", "UpToDate", PATIENCE)
     story.limited = str((await stand.kubectl.get("configmaps", orders.child))["data"])
-    await orders.wait_pods(2)
+    await orders.wait_pods(2, PATIENCE)
     story.looks["settled"] = await look(stand)
     async with counted(story, "without the operator", every):
         await asyncio.to_thread(operator.uninstall)
@@ -208,8 +215,8 @@ async def go(story: Story, stand: Stand, every: dict[str, Oracle], operator: Ope
         await asyncio.to_thread(operator.install, image)
         again = await asyncio.gather(*(observed_at(line) for line in stand.lines.values()))
         for line, before in zip(stand.lines.values(), again, strict=True):
-            await until(observed_after(line, before), f"status of {line.name} by the operator that is back", 90)
-            await line.wait_ready()
+            await until(observed_after(line, before), f"status of {line.name} by the operator that is back", PATIENCE)
+            await line.wait_ready(PATIENCE)
     story.looks["reinstalled"] = await look(stand)
 
 

@@ -1,5 +1,6 @@
 """The inbox's worker in a service that is written with Django, on the real PostgreSQL and Kafka."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ async def line(tmp_path: Path) -> AsyncIterator[RelayLine]:
     async with relay_line(tmp_path, partitions=2) as found:
         await found.database.execute(sql("schema/inbox"))
         await found.database.execute("CREATE TABLE shipments (id bigserial PRIMARY KEY, number integer NOT NULL)")
-        django_connection(found.uri)
+        await asyncio.to_thread(django_connection, found.uri)
         yield found
 
 
@@ -110,4 +111,4 @@ async def test_an_event_is_not_accepted_outside_a_transaction(line: RelayLine) -
 
     stand = Stand(line, lambda *_: None, Open)
     with pytest.raises(NotInTransaction, match=r"transaction\.atomic"):
-        stand.worker.run()
+        await asyncio.to_thread(stand.worker.run)
