@@ -23,7 +23,7 @@ from .failures import ClusterError
 from .progress import step
 
 _PROJECT = Path(__file__).parents[2]
-_ARCHIVES_KEPT = 3
+_ARCHIVES_KEPT = 5
 _SETTINGS = r"PATH|HOME|XDG_.*|PIP_.*|OUTBOXRELAY_.*|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|(?i:(https?|no)_proxy)"
 
 

@@ -21,8 +21,20 @@ async def line(tmp_path: Path) -> AsyncIterator[RelayLine]:
     async with relay_line(tmp_path, partitions=2) as found:
         await found.database.execute(sql("schema/inbox"))
         await found.database.execute("CREATE TABLE shipments (id bigserial PRIMARY KEY, number integer NOT NULL)")
-        await asyncio.to_thread(django_connection, found.uri)
+        await asyncio.to_thread(connect, found.uri)
         yield found
+
+
+def connect(uri: str) -> None:
+    """Django's database, with sessions that are kept."""
+    django_connection(uri).settings_dict["CONN_MAX_AGE"] = None
+
+
+def close() -> None:
+    """The sessions of this thread."""
+    from django.db import connections
+
+    connections.close_all()
 
 
 def shipment() -> Any:
@@ -62,7 +74,7 @@ async def test_models_are_saved_once_for_each_event_in_its_order_and_a_failure_l
             raise ValueError("not now")
         done.append(number)
 
-    stand = Stand(line, handle, inbox.begin_django, retry=inbox.Retry(attempts=3, first_seconds=0.05))
+    stand = Stand(line, handle, inbox.begin_django, at_end=close, retry=inbox.Retry(attempts=3, first_seconds=0.05))
     await stand.until(lambda: len(done) >= 4)
     assert failed == [3]
     assert await shipped(line) == [1, 2, 3, 4]
@@ -87,7 +99,7 @@ async def test_a_session_that_was_ended_is_replaced(line: RelayLine) -> None:
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         done.append(number)
 
-    stand = Stand(line, handle, inbox.begin_django, retry=inbox.Retry(attempts=5, first_seconds=0.05))
+    stand = Stand(line, handle, inbox.begin_django, at_end=close, retry=inbox.Retry(attempts=5, first_seconds=0.05))
     await stand.until(lambda: 3 in done)
     assert ended == [2]
     assert len(pids) == 2
@@ -109,6 +121,6 @@ async def test_an_event_is_not_accepted_outside_a_transaction(line: RelayLine) -
         def __exit__(self, *_: object) -> None:
             connection.close()
 
-    stand = Stand(line, lambda *_: None, Open)
+    stand = Stand(line, lambda *_: None, Open, at_end=close)
     with pytest.raises(NotInTransaction, match=r"transaction\.atomic"):
-        await asyncio.to_thread(stand.worker.run)
+        await asyncio.to_thread(stand.run)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -16,9 +17,19 @@ from .relay_line import RelayLine
 class Stand:
     """A worker in a thread."""
 
-    def __init__(self, line: RelayLine, handler: Any, begin: Any = None, **options: Any) -> None:
+    def __init__(
+        self,
+        line: RelayLine,
+        handler: Any,
+        begin: Any = None,
+        *,
+        at_end: Callable[[], object] = lambda: None,
+        **options: Any,
+    ) -> None:
         settings = {"bootstrap.servers": line.servers, "group.id": f"g-{line.topic}", "fetch.wait.max.ms": 20}
         self.told: list[inbox.InboxError] = []
+        self._at_end = at_end
+        """Called last in the worker's thread, for sessions that belong to it."""
 
         self.worker = inbox.Worker(
             inbox.client({**settings, "log_level": 2}),
@@ -31,9 +42,16 @@ class Stand:
             **options,
         )
 
+    def run(self) -> None:
+        """The worker, until it is stopped."""
+        try:
+            self.worker.run()
+        finally:
+            self._at_end()
+
     async def until(self, condition: Any, seconds: float = 40) -> None:
         """Run it until ``condition()``; ``seconds`` is the end of patience."""
-        running = asyncio.create_task(asyncio.to_thread(self.worker.run))
+        running = asyncio.create_task(asyncio.to_thread(self.run))
         try:
             deadline = time.monotonic() + seconds
             while not condition() and time.monotonic() < deadline and not running.done():
