@@ -80,6 +80,10 @@ crd: .venv/.complete ## Generate crds/ and the chart's copy from the models
 	@$(PY) -m outboxrelay crd > crds/outboxrelays.yaml.new && mv crds/outboxrelays.yaml.new crds/outboxrelays.yaml
 	@cp crds/outboxrelays.yaml charts/outbox-relay-operator/files/outboxrelays.yaml
 
+.PHONY: reference
+reference: .venv/.complete ## Generate the reference in docs/ from models, commands and examples
+	@PYTHONPATH=operator $(PY) -m tests.reference
+
 .PHONY: format
 format: .venv/.complete ## Format the code
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
