@@ -70,11 +70,25 @@ class Chain:
     """False where the lag of a stage is not known: it is at least that."""
     problems: tuple[str, ...]
     """What is wrong with how it is declared, and what to do."""
+    links: tuple[tuple[str, str], ...]
+    """Pairs of relays of which the first comes right before the second."""
 
     @property
     def members(self) -> list[Member]:
         """All members in order."""
         return [member for stage in self.stages for member in stage]
+
+    @property
+    def headline(self) -> str:
+        """How many relays it has and how late it is."""
+        relays = len(self.members)
+        lag = f"{'' if self.lag_known else 'at least '}{lag_display(self.lag)}"
+        return f"{relays} {'relay' if relays == 1 else 'relays'}, lag {lag} in all"
+
+    @property
+    def held_up(self) -> str:
+        """Which stage the others wait for, and why."""
+        return f"held up by {self.holder.name}: {self.holder.message}" if self.holder else "no stage holds it up"
 
 
 def chains(bodies: Iterable[Mapping[str, Any]]) -> list[Chain]:
@@ -152,6 +166,7 @@ def _chain(namespace: str, group: Sequence[Member], followers: Followers) -> Cha
         lag=most,
         lag_known=all(member.lag is not None for member in group),
         problems=tuple(_problems(namespace, stages, circles, inner)),
+        links=tuple((name, other) for name in sorted(members) for other in dict.fromkeys(inner[name])),
     )
 
 
