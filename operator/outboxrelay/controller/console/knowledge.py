@@ -1,0 +1,54 @@
+"""What the leader knows of relays, as the pages ask for it: all of it is in memory already."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outboxrelay.controller.clock import Clock
+from outboxrelay.controller.observe import pod_facts
+from outboxrelay.controller.probes import Results
+from outboxrelay.controller.relays import Body, Relays
+from outboxrelay.decisions.blindness import Key
+from outboxrelay.decisions.facts import PodFacts, PodReport
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What this process is to the others."""
+
+    identity: str
+    leads: bool
+    holder: str
+    """Who holds the Lease, as last seen; empty where nobody is known to."""
+    namespace: str
+    """Where the operator runs."""
+    port: int
+    """Of the console."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """A leader's."""
+
+    relays: Relays
+    pod_bodies: Callable[[Key], list[dict[str, Any]]]
+    results: Callable[[Key], Results]
+    clock: Clock
+
+    def bodies(self) -> list[Body]:
+        """Every OutboxRelay, with the status that was last written."""
+        return self.relays.bodies()
+
+    def body(self, key: Key) -> Body | None:
+        """One of them."""
+        return self.relays.get(key)
+
+    def pods(self, key: Key) -> list[PodFacts]:
+        """Its pods by name."""
+        found = [fact for fact in map(pod_facts, self.pod_bodies(key)) if fact]
+        return sorted(found, key=lambda pod: pod.name)
+
+    def reports(self, key: Key) -> Mapping[str, PodReport]:
+        """What its pods said lately, by their names."""
+        fresh = self.results(key).fresh_reports(self.clock.monotonic())
+        return {item.report.member: item for item in fresh}
