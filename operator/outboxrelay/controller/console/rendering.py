@@ -44,7 +44,7 @@ def mark_of(row: Row | None) -> str:
 
 
 def shown(value: object) -> object:
-    """``value`` as it may stand in a page, before it is escaped: bounded, in one line, nothing that turns text round."""
+    """``value`` as it may stand in a page, before it is escaped: bounded, in one line, without control characters."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
     text = printable(value)

@@ -23,8 +23,8 @@ ASSETS = {
 }
 
 
-class Site:
-    """The console of one process."""
+class Console:
+    """The console of one process, standing by or leading."""
 
     def __init__(self, standing: Callable[[], Standing], *, clock: Clock) -> None:
         self._standing = standing
