@@ -30,6 +30,11 @@ def checks() -> list[Part]:
     ]
 
 
+def browser() -> Part:
+    """The console's pages; needs no servers, and Chromium, which it installs where it is missing."""
+    return Part("browser", _pytest(["tests/browser"]), "the console in a real Chromium", after=QUICK)
+
+
 def on_a_cluster_of_the_users() -> list[Part]:
     """The end-to-end tests; the contract suites stop and start their own servers, which is not for it."""
     return [Part("e2e", _pytest(["tests/e2e"]), "the operator, by its chart, on your cluster", after=QUICK)]

@@ -65,9 +65,7 @@ async def serve(routes: Mapping[str, Route], port: int, host: str = "127.0.0.1")
 
 
 @asynccontextmanager
-async def serve_site(
-    answerer: Answerer, port: int, host: str = "127.0.0.1", flag: str = "--port"
-) -> AsyncIterator[int]:
+async def serve_site(answerer: Answerer, port: int, flag: str, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """Let ``answerer`` answer every method and path, in the same way; ``flag`` is what chooses another port."""
     async with _listening([web.route("*", "/{path:.*}", _site(answerer))], host, port, flag) as taken:
         yield taken

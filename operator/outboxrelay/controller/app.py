@@ -29,6 +29,7 @@ from outboxrelay.controller.apply import Applier
 from outboxrelay.controller.children import Children
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.console.answers import Request
+from outboxrelay.controller.console.history import History
 from outboxrelay.controller.console.knowledge import Knowledge, Standing
 from outboxrelay.controller.ending import exit_code
 from outboxrelay.controller.events import Events
@@ -203,7 +204,7 @@ async def _lead(
                 group.create_task(_tell_of_failover(incidents, predecessor), name="failover")
             group.create_task(prober.run(), name="prober")
             if console is not None:
-                knowledge = Knowledge(relays, children.pods, prober.results, clock)
+                knowledge = Knowledge(relays, children.pods, prober.results, clock, History())
                 group.create_task(console.lead(knowledge, reconciler.numbers), name="console")
             group.create_task(children.run(settings.namespaces), name="children")
             await children.synced()

@@ -9,7 +9,7 @@ from outboxrelay.controller.clock import Clock
 from outboxrelay.controller.console import chains_page, fleet_page, incidents_page, relay_page
 from outboxrelay.controller.console.answers import Answer, Request
 from outboxrelay.controller.console.guard import refusal
-from outboxrelay.controller.console.history import History, Numbers
+from outboxrelay.controller.console.history import Numbers
 from outboxrelay.controller.console.knowledge import Knowledge, Standing
 from outboxrelay.controller.console.rendering import clock_time, render, static
 from outboxrelay.errors import InvalidInput
@@ -30,14 +30,13 @@ class Console:
         self._standing = standing
         self._clock = clock
         self._knowledge: Knowledge | None = None
-        self._history = History()
         self._assets = {path: Answer(static(path[1:]), content_type=kind) for path, kind in ASSETS.items()}
 
     async def lead(self, knowledge: Knowledge, numbers: Numbers) -> None:
         """Show what a leader knows, and keep its last hour, until cancelled."""
-        self._knowledge, self._history = knowledge, History()
+        self._knowledge = knowledge
         try:
-            await self._history.follow(numbers)
+            await knowledge.history.follow(numbers)
         finally:
             self._knowledge = None
 
@@ -61,7 +60,7 @@ class Console:
         match request.path:
             case "/":
                 view = fleet_page.view_of(request.query)
-                return self._rendered("fleet", standing, fleet_page.context(view, bodies, self._history))
+                return self._rendered("fleet", standing, fleet_page.context(view, bodies, knowledge.history))
             case "/incidents":
                 return self._rendered("incidents", standing, incidents_page.context(bodies, now))
             case "/chains":
@@ -73,7 +72,7 @@ class Console:
         if body is None:
             text = f"the operator knows no OutboxRelay {place[2]} in namespace {place[1]}: it is gone, or never was"
             return self._told(standing, 404, "There is no such relay", text)
-        return self._rendered("relay", standing, relay_page.context(body, knowledge, self._history, now))
+        return self._rendered("relay", standing, relay_page.context(body, knowledge, now))
 
     def _standby(self, standing: Standing) -> Answer:
         holder = standing.holder

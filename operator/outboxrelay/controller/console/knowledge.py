@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outboxrelay.controller.clock import Clock
+from outboxrelay.controller.console.history import History
 from outboxrelay.controller.observe import pod_facts
 from outboxrelay.controller.probes import Results
 from outboxrelay.controller.relays import Body, Relays
@@ -34,6 +35,7 @@ class Knowledge:
     pod_bodies: Callable[[Key], list[dict[str, Any]]]
     results: Callable[[Key], Results]
     clock: Clock
+    history: History
 
     def bodies(self) -> list[Body]:
         """Every OutboxRelay, with the status that was last written."""

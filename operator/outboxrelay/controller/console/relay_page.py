@@ -9,7 +9,7 @@ from outboxrelay.api.names import Condition, Reason
 from outboxrelay.api.status import ConditionStatus
 from outboxrelay.controller.console.curves import curve
 from outboxrelay.controller.console.fleet_page import FEW_ROWS
-from outboxrelay.controller.console.history import MINUTES, History
+from outboxrelay.controller.console.history import MINUTES
 from outboxrelay.controller.console.knowledge import Knowledge
 from outboxrelay.controller.relays import Body, key_of
 from outboxrelay.decisions.chains import chains
@@ -48,10 +48,10 @@ class Pod:
         return "unknown" if self.report is None else "well"
 
 
-def context(body: Body, knowledge: Knowledge, history: History, now: datetime) -> dict[str, Any]:
+def context(body: Body, knowledge: Knowledge, now: datetime) -> dict[str, Any]:
     """What the template shows."""
     key, status = key_of(body), _mapping(body.get("status"))
-    row, series = row_of(body), history.of(key)
+    row, series = row_of(body), knowledge.history.of(key)
     size = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS}
     held = _mapping(status.get("held"))
     pods = _pods(knowledge, key)
