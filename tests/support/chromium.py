@@ -33,7 +33,8 @@ Object = dict[str, Any]
 
 
 class Page:
-    """One tab. ``asked`` holds the addresses that it requested, ``complaints`` what stands in its console."""
+    """One tab. ``asked`` holds the addresses that it wanted, ``refused`` those of them that a page's own policy did not
+    let it request, ``complaints`` what stands in its console."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -41,7 +42,9 @@ class Page:
         self._answers: dict[int, asyncio.Future[Object]] = {}
         self._loaded = asyncio.Event()
         self._session = ""
+        self._requests: dict[str, str] = {}
         self.asked: list[str] = []
+        self.refused: list[str] = []
         self.complaints: list[str] = []
 
     async def begin(self) -> None:
@@ -85,19 +88,19 @@ class Page:
     async def call(self, method: str, **parameters: Any) -> Object:
         """Have the browser do something."""
         number = next(self._numbers)
-        self._answers[number] = asyncio.get_running_loop().create_future()
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
         message: Object = {"id": number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         await self._socket.send_json(message)
         async with asyncio.timeout(SECONDS):
-            return await self._answers.pop(number)
+            return await answer
 
     async def listen(self) -> None:
         """Take answers and events until the browser ends."""
         async for message in self._socket:
             told = message.json()
-            if (waiting := self._answers.get(told.get("id", 0))) is not None:
+            if (waiting := self._answers.pop(told.get("id", 0), None)) is not None:
                 if "error" in told:
                     waiting.set_exception(AssertionError(told["error"]["message"]))
                 else:
@@ -110,7 +113,10 @@ class Page:
             case "Page.loadEventFired":
                 self._loaded.set()
             case "Network.requestWillBeSent":
+                self._requests[event["requestId"]] = event["request"]["url"]
                 self.asked.append(event["request"]["url"])
+            case "Network.loadingFailed" if event.get("blockedReason") == "csp":
+                self.refused.append(self._requests[event["requestId"]])
             case "Runtime.consoleAPICalled":
                 self.complaints.append(f"{event['type']}: {[item.get('value') for item in event['args']]}")
             case "Runtime.exceptionThrown":

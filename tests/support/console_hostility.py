@@ -13,11 +13,16 @@ CONTROLS = "a\x00b\x1b[31mc\nd\u2028e\x7f"
 TEMPLATE = "{{ 7 * 7 }}{% raw %}"
 LONG = "x" * 100_000
 TEXTS = (SCRIPT, IMAGE, BREAKOUT, TURNED, CONTROLS, TEMPLATE, LONG)
-LINKS = ("javascript:window.hit=4", "JaVaScRiPt:alert(1)", "data:text/html,<script>window.hit=5</script>", "//evil.example/x")
-NAME = "<b onmouseover=window.hit=6>evil</b>"
+LINKS = (
+    "javascript:window.hit=4",
+    "JaVaScRiPt:alert(1)",
+    "data:text/html,<script>window.hit=5</script>",
+    "//evil.example/x",
+)
+NAME = "<b onmouseover=window.hit=6>evil"
 
 
-def hostile(name: str, text: str, *, link: str = "https://books.example/x", parent: str | None = None) -> dict[str, Any]:
+def hostile(name: str, text: str, *, link: str = "https://books.example/x") -> dict[str, Any]:
     """An OutboxRelay with ``text`` wherever a text can be."""
     body = relay_body(name)
     moment = stamp(MOMENT)
@@ -29,10 +34,10 @@ def hostile(name: str, text: str, *, link: str = "https://books.example/x", pare
     step = {"at": text, "from": 1, "to": 2, "reason": text, "message": text}
     decision = {"at": text, "replicas": 1, "desired": 1, "reason": text, "message": text, "minimum": 1, "maximum": 2}
     decision |= {"maximumFrom": text, "gates": [{"name": text, "shut": True, "detail": text}]}
-    condition = {"status": "False", "reason": text, "message": text, "lastTransitionTime": text}
+    condition = {"status": "False", "reason": text[:1024], "message": text[:4096], "lastTransitionTime": moment}
     body["status"] = {
-        "conditions": [{"type": kind, **condition} for kind in ("Ready", "ScalingActive", text)],
-        "incidents": [incident | ({"parent": parent} if parent else {})],
+        "conditions": [{"type": kind, **condition} for kind in ("Ready", "ScalingActive", text[:300])],
+        "incidents": [incident],
         "held": {"keys": 1, "examples": [text]},
         "limitations": [text],
         "notices": [text],

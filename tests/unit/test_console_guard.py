@@ -47,7 +47,16 @@ async def test_every_answer_has_the_headers_that_close_a_page() -> None:
     stage = Stage(bodies(MOMENT))
     found = [stage.get("/")]
     async with stage.leading():
-        paths = ("/", "/incidents", "/chains", "/relays/shop/stock", "/nowhere", "/console.css", "/console.js", "/icon.svg")
+        paths = (
+            "/",
+            "/incidents",
+            "/chains",
+            "/relays/shop/stock",
+            "/nowhere",
+            "/console.css",
+            "/console.js",
+            "/icon.svg",
+        )
         found += [stage.get(path) for path in paths]
         found += [stage.get("/", host="evil"), stage.get("/", method="POST"), stage.get("/", {"sort": "x"})]
     for answer in found:

@@ -1,5 +1,8 @@
 """The last hour of each relay: bounded, complete, and drawn as it was."""
 
+import asyncio
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from outboxrelay.controller.console.curves import curve
 from outboxrelay.controller.console.history import PERIOD_SECONDS, POINTS, UNKNOWN, History
 from outboxrelay.controller.relay_metrics import RelayNumbers
-from outboxrelay.decisions.blindness import Key
+from tests.support.tasks import owned
 
 KEY = ("shop", "orders")
 
@@ -43,7 +46,7 @@ def test_a_relay_that_comes_later_was_unknown_before_and_one_that_goes_is_forgot
 
 def test_five_hundred_relays_take_a_megabyte_however_long_it_goes_on() -> None:
     history = History()
-    keys: list[Key] = [("shop", f"r{number}") for number in range(500)]
+    keys = [("shop", f"r{number}") for number in range(500)]
     sizes = []
     for _ in range(2):
         for point in range(POINTS):
@@ -56,14 +59,10 @@ def test_five_hundred_relays_take_a_megabyte_however_long_it_goes_on() -> None:
 
 @pytest.mark.looptime
 async def test_a_point_is_taken_each_quarter_of_a_minute() -> None:
-    import asyncio
-
-    history, asked = History(), []
-    work = asyncio.create_task(history.follow(lambda: asked.append(1) or [(KEY, numbers(1))]))  # type: ignore[func-returns-value]
-    await asyncio.sleep(PERIOD_SECONDS * 3.5)
-    work.cancel()
-    assert len(asked) == 4
-    assert list(history.of(KEY).backlog)[-4:] == [1, 1, 1, 1]
+    history, rows = History(), itertools.count(1)
+    async with owned(history.follow(lambda: [(KEY, numbers(next(rows)))])):
+        await asyncio.sleep(PERIOD_SECONDS * 3.5)
+    assert list(history.of(KEY).backlog)[-5:] == [UNKNOWN, 1, 2, 3, 4]
 
 
 def spots(path: str) -> list[tuple[float, float]]:

@@ -10,15 +10,13 @@ import pytest
 
 from outboxrelay.cli.chain import text as chain_text
 from outboxrelay.controller.console.answers import Answer
-from outboxrelay.controller.probes import Results
 from outboxrelay.decisions.chains import chains
 from outboxrelay.decisions.explanation import explanation
-from outboxrelay.decisions.facts import PodReport
 from outboxrelay.decisions.fleet import Sort, arranged, row_of
 from tests.pictures.fleet import bodies
 from tests.support.console_hostility import LINKS, LONG, NAME, TEXTS
 from tests.support.console_hostility import hostile as hostile_body
-from tests.support.console_stage import ME, Stage
+from tests.support.console_stage import ME, Stage, fleet
 from tests.support.relay_bodies import held_row, pod_body, relay_body, report
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -40,6 +38,9 @@ class Read(HTMLParser):
         assert self._open == [], f"never closed: {self._open}"
 
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:
+        if tag == "wbr":
+            # Where a word may be broken depends on the word.
+            return
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self._open.append(tag)
@@ -55,7 +56,7 @@ class Read(HTMLParser):
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        return " ".join("".join(self.words).split())
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -63,13 +64,6 @@ class Read(HTMLParser):
     @property
     def links(self) -> list[str]:
         return [attributes["href"] or "" for attributes in self.all("a")]
-
-
-def stage() -> Stage:
-    found = Stage(bodies(NOW))
-    found.remember_an_hour()
-    found.add_pods()
-    return found
 
 
 async def read(found: Stage, path: str, **query: str) -> Read:
@@ -87,28 +81,37 @@ def relays(page: Read) -> list[str]:
 @pytest.mark.parametrize("sort", Sort)
 @pytest.mark.parametrize("reverse", [False, True])
 async def test_the_fleet_is_in_the_order_that_top_has(sort: Sort, reverse: bool) -> None:
-    found = stage()
+    found = fleet()
     rows = [row_of(body) for body in found.relays.bodies()]
     expected = [row.name for row in arranged(rows, sort, reverse=reverse)]
     assert relays(await read(found, "/", sort=sort.value, reverse="1" if reverse else "")) == expected
 
 
 async def test_the_worst_come_first_where_nothing_else_is_asked_for() -> None:
-    found = stage()
+    found = fleet()
     rows = arranged([row_of(body) for body in found.relays.bodies()], Sort.STATE)
     assert relays(await read(found, "/")) == [row.name for row in rows]
     assert rows[0].health == "Failing"
 
 
 async def test_a_row_says_state_numbers_and_why() -> None:
-    text = (await read(stage(), "/", q="captures")).text
-    for word in ("Failing:", "BrokerUnavailable", "payments/", "captures", "3m05s", "34k", "3/3/8", "no broker answered"):
+    text = (await read(fleet(), "/", q="captures")).text
+    for word in (
+        "Failing:",
+        "BrokerUnavailable",
+        "payments/",
+        "captures",
+        "3m05s",
+        "34k",
+        "3/3/8",
+        "no broker answered",
+    ):
         assert word in text
     assert "shop/" not in text
 
 
 async def test_the_filter_and_failing_choose_as_those_of_top_do() -> None:
-    found = stage()
+    found = fleet()
     assert relays(await read(found, "/", q="SHOP stock")) == ["stock"]
     assert set(relays(await read(found, "/", show="failing", q="payments"))) == {
         *("captures", "disputes", "fraud-scores", "invoices", "payouts", "risk", "settlements")
@@ -120,7 +123,7 @@ async def test_the_filter_and_failing_choose_as_those_of_top_do() -> None:
 
 
 async def test_links_of_heads_keep_what_was_chosen_and_turn_the_order_round() -> None:
-    page = await read(stage(), "/", q="a b", show="failing", sort="lag")
+    page = await read(fleet(), "/", q="a b", show="failing", sort="lag")
     assert "/?q=a+b&show=failing&sort=lag&reverse=1" in page.links
     assert "/?q=a+b&show=failing&sort=backlog" in page.links
     orders = [item["aria-sort"] for item in page.all("th") if "aria-sort" in item]
@@ -137,7 +140,7 @@ async def test_links_of_heads_keep_what_was_chosen_and_turn_the_order_round() ->
     ],
 )
 async def test_an_address_that_says_something_impossible_is_told_so(query: dict[str, str], says: str) -> None:
-    async with (found := stage()).leading():
+    async with (found := fleet()).leading():
         answer = found.get("/", query)
     assert answer.status == 400
     assert says in Read(answer).text
@@ -162,8 +165,7 @@ async def test_where_there_is_no_relay_every_page_says_so() -> None:
 
 
 async def test_what_relays_share_is_one_incident_with_the_relays_under_it() -> None:
-    page = await read(stage(), "/incidents")
-    assert page.text.count("BrokerUnavailable") == page.text.count("brokers do not answer") + 3  # paths of the runbook
+    page = await read(fleet(), "/incidents")
     assert page.text.count("brokers do not answer") == 1
     assert "3 relays" in page.text
     assert {"captures", "disputes", "fraud-scores"} <= set(relays(page))
@@ -184,7 +186,7 @@ async def test_each_incident_leads_to_its_runbook_and_none_to_anything_but_a_pag
 
 
 async def test_chains_say_what_the_command_says_in_picture_and_table() -> None:
-    found = stage()
+    found = fleet()
     page = await read(found, "/chains")
     for chain in chains(found.relays.bodies()):
         head, held, *_ = chain_text(chain, width=None)
@@ -206,12 +208,21 @@ async def test_a_chain_with_too_much_in_it_is_a_table_only() -> None:
 
 
 async def test_one_relay_shows_conditions_pods_and_what_explain_prints() -> None:
-    found = stage()
+    found = fleet()
     body = found.relays.get(("shop", "stock")) or {}
     page = await read(found, "/relays/shop/stock")
     for line in explanation(body)[1:]:
-        assert " ".join(line.split()) in page.text
-    for word in ("Ready=True", "LagObjectiveMissed", "2 keys are held", "stock-relay-", "4/16", "Ramping: the brokers"):
+        for piece in re.split(r"\s{2,}", line.strip()):
+            assert piece in page.text
+    for word in (
+        "Accepted=True",
+        "sku-4711",
+        "LagObjectiveMissed",
+        "2 keys are held",
+        "stock-relay-",
+        "4/16",
+        "Ramping: the brokers",
+    ):
         assert word in page.text
     assert "In the chain checkout" in page.text
 
@@ -228,7 +239,9 @@ async def test_a_pod_that_does_not_run_says_why_and_one_that_is_silent_that_it_i
 async def test_what_a_pod_said_long_ago_is_not_shown() -> None:
     found = Stage([relay_body("orders")])
     found.pods["shop", "orders"] = [pod_body("a")]
-    found.results["shop", "orders"] = Results(reports={"a": PodReport(found.clock.monotonic() - 60, report(member="a"))})
+    found.reports["shop", "orders"] = {"a": report(member="a")}
+    assert "has not told of itself" not in (await read(found, "/relays/shop/orders")).text
+    found.age = 60
     assert "has not told of itself" in (await read(found, "/relays/shop/orders")).text
 
 
@@ -241,8 +254,8 @@ async def test_a_hostile_text_is_text_wherever_it_stands(text: str) -> None:
     said = report(member="pod", held=(held_row(key=text),))
     flow = said.delivery.flow.model_copy(update={"reason": text})
     said = said.model_copy(update={"delivery": said.delivery.model_copy(update={"flow": flow})})
-    found.results["shop", "evil"] = Results(reports={"pod": PodReport(found.clock.monotonic(), said)})
-    plain.pods, plain.results = found.pods, found.results
+    found.reports["shop", "evil"] = {"pod": said}
+    plain.pods, plain.reports = found.pods, found.reports
     assert row
     for path in (*PAGES, "/relays/shop/evil"):
         page, harmless = await read(found, path), await read(plain, path)
@@ -250,7 +263,7 @@ async def test_a_hostile_text_is_text_wherever_it_stands(text: str) -> None:
         assert [sorted(attributes) for _, attributes in page.tags] == [sorted(item) for _, item in harmless.tags]
         assert all(char.isprintable() for words in page.words for char in words.replace("\n", ""))
         assert "49" not in page.text or "49" in harmless.text
-        assert max(len(words) for words in page.words) <= 1000
+        assert max(len(words) for words in page.words) <= 4000
     if text is not LONG:
         shown = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         assert shown in (await read(found, "/relays/shop/evil")).text
@@ -258,7 +271,7 @@ async def test_a_hostile_text_is_text_wherever_it_stands(text: str) -> None:
 
 async def test_a_hostile_name_is_text_and_its_link_leads_to_it() -> None:
     found = Stage([hostile_body(NAME, "fine")])
-    for path in (*PAGES, f"/relays/shop/{NAME}".replace("/b>", "%2Fb>")):
+    for path in (*PAGES, f"/relays/shop/{NAME}"):
         async with found.leading():
             answer = found.get(path)
         assert "<b " not in answer.body
@@ -266,7 +279,7 @@ async def test_a_hostile_name_is_text_and_its_link_leads_to_it() -> None:
 
 
 async def test_no_page_has_anything_inline() -> None:
-    found = stage()
+    found = fleet()
     for path in (*PAGES, "/relays/shop/stock"):
         page = await read(found, path)
         for tag, attributes in page.tags:
@@ -317,6 +330,10 @@ async def test_a_leader_that_has_just_begun_says_so_and_one_that_ended_shows_not
 async def test_addresses_that_lead_nowhere_are_told_so() -> None:
     found = Stage(bodies(NOW))
     async with found.leading():
-        for path, says in (("/x", "no such page"), ("/relays/shop/nobody", "no such relay"), ("/relays/shop", "no such")):
+        for path, says in (
+            ("/x", "no such page"),
+            ("/relays/shop/nobody", "no such relay"),
+            ("/relays/shop", "no such"),
+        ):
             answer = found.get(path)
             assert (answer.status, says in Read(answer).text) == (404, True)

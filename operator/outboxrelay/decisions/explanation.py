@@ -10,6 +10,7 @@ from outboxrelay.api.manifest import parse_spec
 from outboxrelay.api.names import Condition
 from outboxrelay.api.spec import OutboxRelaySpec
 from outboxrelay.api.status import GateStatus, ScalingDecision, ScalingStatus
+from outboxrelay.decisions.summary import parse_conditions
 from outboxrelay.errors import InvalidInput
 
 Body = Mapping[str, Any]
@@ -37,7 +38,8 @@ class Explanation:
 
 def explained(body: Body) -> Explanation:
     """From what the operator has written into an OutboxRelay."""
-    status = body.get("status") or {}
+    told = body.get("status")
+    status = told if isinstance(told, Mapping) else {}
     scaling = _scaling(status)
     if scaling is None:
         return Explanation("the operator has not written yet how it scales this relay")
@@ -88,18 +90,18 @@ def _headline(scaling: ScalingStatus) -> str:
 
 
 def _condition(status: Body) -> list[str]:
-    for item in status.get("conditions") or []:
-        if item.get("type") == Condition.SCALING_ACTIVE:
-            return [f"ScalingActive={item.get('status')}, {item.get('reason')}: {item.get('message')}"]
-    return []
+    """What ScalingActive says."""
+    return _said(status, Condition.SCALING_ACTIVE, ("True", "False", "Unknown"))
 
 
 def _waiting(status: Body) -> list[str]:
     """Why pods do not have the newest spec, where they do not."""
-    for item in status.get("conditions") or []:
-        if item.get("type") == Condition.ROLLED_OUT and item.get("status") == "False":
-            return [f"RolledOut=False, {item.get('reason')}: {item.get('message')}"]
-    return []
+    return _said(status, Condition.ROLLED_OUT, ("False",))
+
+
+def _said(status: Body, kind: Condition, wanted: tuple[str, ...]) -> list[str]:
+    found = [item for item in parse_conditions(status.get("conditions")) if item.type == kind and item.status in wanted]
+    return [f"{item.type}={item.status}, {item.reason}: {item.message}" for item in found[:1]]
 
 
 def _decided(decision: ScalingDecision) -> str:

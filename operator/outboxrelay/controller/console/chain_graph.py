@@ -26,10 +26,10 @@ class Shape:
     """Whether stages stand one below the other."""
 
 
-WIDE = Shape(width=196, height=64, between=64, beside=16, letters=24, down=False)
-TALL = Shape(width=164, height=64, between=36, beside=12, letters=20, down=True)
-EDGE = 8
-"""Around the whole, for thick borders."""
+WIDE = Shape(width=196, height=64, between=64, beside=24, letters=24, down=False)
+TALL = Shape(width=164, height=64, between=52, beside=12, letters=20, down=True)
+EDGE = 20
+"""Around the whole: for thick borders, and for words above a box."""
 
 
 @dataclass(frozen=True, slots=True)

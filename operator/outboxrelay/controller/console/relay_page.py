@@ -91,7 +91,7 @@ def _mark(condition: ConditionStatus) -> str:
     if (condition.status == "True") is not (condition.type in TURNED):
         return "well"
     if condition.type in QUIET or condition.reason in PLAIN:
-        return "off"
+        return "note"
     return "late" if condition.type in (Condition.QUARANTINED, Condition.ROLLED_OUT) else "failing"
 
 

@@ -1,5 +1,6 @@
 """Templates to text. Whatever stands in a page is text: it is escaped, and holds nothing that a browser would obey."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -15,6 +16,7 @@ from outboxrelay.decisions.fleet import Row, count_display, printable
 from outboxrelay.decisions.incidents.kinds import kind_of
 
 PACKAGE = "outboxrelay.controller.console"
+HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 LONGEST = 1000
 """Characters of a text that are shown."""
 MARKS = ("failing", "unknown", "late", "well", "off")
@@ -25,6 +27,7 @@ NAMES = {
     "late": "Delivers, and needs a look",
     "well": "Well",
     "off": "Off",
+    "note": "For information",
 }
 
 
@@ -49,6 +52,11 @@ def shown(value: object) -> object:
         return value
     text = printable(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def broken(text: str) -> Markup:
+    """``text``, which may be broken before each capital letter: NotEnoughInSyncReplicas is long for a phone."""
+    return Markup("<wbr>").join(HUMP.split(str(shown(text))))
 
 
 def clock_time(moment: datetime) -> str:
@@ -89,6 +97,7 @@ def _environment() -> Environment:
         "rows": lambda row: count_display(row.backlog, exact=row.backlog_exact),
         "mark": mark_of,
         "stamp": stamp_display,
+        "broken": broken,
     }
     environment.globals |= {"page_of": page_of, "title_of": title_of, "mark_names": NAMES}
     return environment

@@ -40,7 +40,7 @@ def collect(bodies: Iterable[Mapping[str, Any]], *, resolved_too: bool) -> list[
     found = [
         Found(body["metadata"]["namespace"], body["metadata"]["name"], item)
         for body in bodies
-        for item in parse_incidents((body.get("status") or {}).get("incidents"))
+        for item in parse_incidents(_mapping(body.get("status")).get("incidents"))
         if resolved_too or item.state == "Open"
     ]
     by_name = sorted(found, key=lambda item: (item.namespace, item.relay, item.incident.id))
@@ -62,3 +62,7 @@ def _time(text: str | None) -> datetime | None:
         return moment(text) if text else None
     except ValueError:
         return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

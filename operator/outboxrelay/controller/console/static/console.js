@@ -50,7 +50,7 @@
       known = page.getElementById("asof").firstChild.textContent.trim();
       say(known, false);
     } catch {
-      say(`no answer, ${known}: is kubectl port-forward still there?`, true);
+      say(`${known}, and no answer since: is kubectl port-forward still there?`, true);
     } finally {
       busy = false;
     }
