@@ -1,11 +1,10 @@
 """Chains of relays: each as a picture, and as a table that says the same."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from outboxrelay.controller.console.chain_graph import TALL, WIDE, Graph, graph
-from outboxrelay.controller.relays import Body
+from outboxrelay.controller.console.knowledge import Knowledge
 from outboxrelay.decisions.chains import Chain, chains
 
 MOST_CHAINS = 50
@@ -23,9 +22,10 @@ class Drawn:
     left_out: int
 
 
-def context(bodies: Sequence[Body]) -> dict[str, Any]:
+def context(knowledge: Knowledge) -> dict[str, Any]:
     """What the template shows: chains that are held up first."""
-    found = sorted(chains(bodies), key=lambda chain: chain.holder is None)
+    bodies = knowledge.bodies()
+    found = sorted(chains(bodies, knowledge.row), key=lambda chain: chain.holder is None)
     return {
         "drawn": [drawn(chain) for chain in found[:MOST_CHAINS]],
         "left_out": max(0, len(found) - MOST_CHAINS),

@@ -56,15 +56,15 @@ class Console:
             return self._told(standing, 400, "This address says something that cannot be", str(problem))
 
     def _page(self, request: Request, knowledge: Knowledge, standing: Standing) -> Answer:
-        bodies, now = knowledge.bodies(), self._clock.now()
+        now = self._clock.now()
         match request.path:
             case "/":
                 view = fleet_page.view_of(request.query)
-                return self._rendered("fleet", standing, fleet_page.context(view, bodies, knowledge.history))
+                return self._rendered("fleet", standing, fleet_page.context(view, knowledge.rows(), knowledge.history))
             case "/incidents":
-                return self._rendered("incidents", standing, incidents_page.context(bodies, now))
+                return self._rendered("incidents", standing, incidents_page.context(knowledge.rows(), now))
             case "/chains":
-                return self._rendered("chains", standing, chains_page.context(bodies))
+                return self._rendered("chains", standing, chains_page.context(knowledge))
         place = RELAY.fullmatch(request.path)
         if place is None:
             return self._told(standing, 404, "There is no such page", "see the fleet, the incidents or the chains")

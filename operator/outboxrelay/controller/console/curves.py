@@ -14,7 +14,6 @@ class Curve:
     area: str
     top: float
     """Value at the upper edge."""
-    least: float
     most: float
     last: float
     """UNKNOWN where the newest point is not known."""
@@ -34,9 +33,10 @@ def curve(
 
     It is scaled to its largest point, to ``limit``, and to ``least_top``, so that a few rows do not look like a flood.
     """
-    known = [point for point in points if point != UNKNOWN]
-    top = max([*known, least_top, limit or 0.0])
     values = _thinned(points, columns)
+    # UNKNOWN is less than anything known.
+    most = max(values, default=UNKNOWN)
+    top = max(most, least_top, limit or 0.0)
     lines, areas = [], []
     # One pixel is left above and below, for the width of the line.
     room, step = height - 2, width / max(1, columns - 1)
@@ -54,8 +54,7 @@ def curve(
         line="".join(lines),
         area="".join(areas),
         top=top,
-        least=min(known, default=UNKNOWN),
-        most=max(known, default=UNKNOWN),
+        most=most,
         last=points[-1] if len(points) else UNKNOWN,
         mark=None if limit is None else round(1 + room - room * limit / top, 1),
     )

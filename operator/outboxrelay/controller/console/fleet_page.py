@@ -7,14 +7,13 @@ from urllib.parse import urlencode
 
 from outboxrelay.controller.console.curves import Curve, curve
 from outboxrelay.controller.console.history import MINUTES, History
-from outboxrelay.controller.relays import Body
-from outboxrelay.decisions.fleet import Row, Sort, arranged, chosen, row_of, totals
+from outboxrelay.decisions.fleet import Row, Sort, arranged, chosen, totals
 from outboxrelay.errors import InvalidInput
 
 PAGE_ROWS = 100
 """Relays on a page: what is drawn at once is bounded, whatever the fleet."""
 LONGEST_FILTER = 200
-SPARK_WIDTH, SPARK_HEIGHT, SPARK_COLUMNS = 96, 22, 48
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_COLUMNS = 96, 22, 40
 FEW_ROWS = 100
 """A backlog smaller than that fills no picture."""
 COLUMNS = (
@@ -92,9 +91,8 @@ class Line:
     lag: Curve
 
 
-def context(view: View, bodies: Sequence[Body], history: History) -> dict[str, Any]:
+def context(view: View, every: Sequence[Row], history: History) -> dict[str, Any]:
     """What the template shows."""
-    every = [row_of(body) for body in bodies]
     rows = arranged(chosen(every, text=view.text, failing=view.failing), view.sort, reverse=view.reverse)
     pages = max(1, -(-len(rows) // PAGE_ROWS))
     view = replace(view, page=min(view.page, pages))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from outboxrelay.controller.relays import Body
-from outboxrelay.decisions.incidents.listing import Found, Group, collect, grouped
+from outboxrelay.decisions.fleet import Row
+from outboxrelay.decisions.incidents.listing import Found, Group, grouped, worst_first
 
 MOST_GROUPS = 200
 MOST_RELAYS = 500
@@ -23,9 +23,9 @@ class Entry:
     seconds: float | None
 
 
-def context(bodies: Sequence[Body], now: datetime) -> dict[str, Any]:
+def context(rows: Sequence[Row], now: datetime) -> dict[str, Any]:
     """What the template shows."""
-    found = collect(bodies, resolved_too=False)
+    found = worst_first(Found(row.namespace, row.name, item) for row in rows for item in row.incidents)
     groups = grouped(found)
     return {
         "entries": [_entry(group, now) for group in groups[:MOST_GROUPS]],
@@ -33,7 +33,7 @@ def context(bodies: Sequence[Body], now: datetime) -> dict[str, Any]:
         "faults": len(groups),
         "critical": sum(1 for group in groups if group.first.incident.severity == "Critical"),
         "affected": len({(item.namespace, item.relay) for item in found}),
-        "relays": len(bodies),
+        "relays": len(rows),
     }
 
 

@@ -1,16 +1,17 @@
 """What the leader knows of relays, as the pages ask for it: all of it is in memory already."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from outboxrelay.controller.clock import Clock
 from outboxrelay.controller.console.history import History
 from outboxrelay.controller.observe import pod_facts
 from outboxrelay.controller.probes import Results
-from outboxrelay.controller.relays import Body, Relays
+from outboxrelay.controller.relays import Body, Relays, key_of
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import PodFacts, PodReport
+from outboxrelay.decisions.fleet import Row, row_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,27 @@ class Knowledge:
     results: Callable[[Key], Results]
     clock: Clock
     history: History
+    _rows: dict[Key, tuple[Body, Row]] = field(default_factory=dict)
 
     def bodies(self) -> list[Body]:
         """Every OutboxRelay, with the status that was last written."""
         return self.relays.bodies()
+
+    def rows(self) -> list[Row]:
+        """Every OutboxRelay in a line."""
+        rows = [self.row(body) for body in self.relays.bodies()]
+        if len(self._rows) > len(rows):
+            for key in self._rows.keys() - set(self.relays.keys()):
+                del self._rows[key]
+        return rows
+
+    def row(self, body: Body) -> Row:
+        """One in a line, worked out once for each body: nobody changes a body that was delivered."""
+        key = key_of(body)
+        known = self._rows.get(key)
+        if known is None or known[0] is not body:
+            known = self._rows[key] = body, row_of(body)
+        return known[1]
 
     def body(self, key: Key) -> Body | None:
         """One of them."""

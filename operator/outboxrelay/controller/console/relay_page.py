@@ -1,6 +1,6 @@
 """One relay in detail: how it is, its last hour, incidents, conditions, pods, and how its number of pods came about."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,13 +9,13 @@ from outboxrelay.api.names import Condition, Reason
 from outboxrelay.api.status import ConditionStatus
 from outboxrelay.controller.console.curves import curve
 from outboxrelay.controller.console.fleet_page import FEW_ROWS
-from outboxrelay.controller.console.history import MINUTES
+from outboxrelay.controller.console.history import MINUTES, UNKNOWN
 from outboxrelay.controller.console.knowledge import Knowledge
 from outboxrelay.controller.relays import Body, key_of
 from outboxrelay.decisions.chains import chains
 from outboxrelay.decisions.explanation import explained
 from outboxrelay.decisions.facts import PodFacts, PodReport
-from outboxrelay.decisions.fleet import ASKED_FOR, row_of
+from outboxrelay.decisions.fleet import ASKED_FOR
 from outboxrelay.decisions.incidents.listing import Found, Group
 from outboxrelay.decisions.incidents.status import parse_incidents
 from outboxrelay.decisions.summary import parse_conditions
@@ -51,7 +51,7 @@ class Pod:
 def context(body: Body, knowledge: Knowledge, now: datetime) -> dict[str, Any]:
     """What the template shows."""
     key, status = key_of(body), _mapping(body.get("status"))
-    row, series = row_of(body), knowledge.history.of(key)
+    row, series = knowledge.row(body), knowledge.history.of(key)
     size = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS}
     held = _mapping(status.get("held"))
     pods = _pods(knowledge, key)
@@ -59,6 +59,7 @@ def context(body: Body, knowledge: Knowledge, now: datetime) -> dict[str, Any]:
         "row": row,
         "backlog": curve(series.backlog, **size, least_top=FEW_ROWS),
         "lag": curve(series.lag, **size, least_top=1, limit=row.objective),
+        "least": {"lag": _least(series.lag), "backlog": _least(series.backlog)},
         "size": (WIDTH, HEIGHT),
         "minutes": MINUTES,
         "incidents": [
@@ -73,10 +74,14 @@ def context(body: Body, knowledge: Knowledge, now: datetime) -> dict[str, Any]:
         "notices": _texts(status.get("notices")),
         "chains": [
             chain
-            for chain in chains(item for item in knowledge.bodies() if key_of(item)[0] == key[0])
+            for chain in chains((item for item in knowledge.bodies() if key_of(item)[0] == key[0]), knowledge.row)
             if key[1] in (member.name for member in chain.members)
         ],
     }
+
+
+def _least(points: Iterable[float]) -> float:
+    return min((point for point in points if point != UNKNOWN), default=UNKNOWN)
 
 
 def _pods(knowledge: Knowledge, key: tuple[str, str]) -> list[Pod]:

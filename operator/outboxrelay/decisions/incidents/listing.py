@@ -36,13 +36,18 @@ class Group:
 
 
 def collect(bodies: Iterable[Mapping[str, Any]], *, resolved_too: bool) -> list[Found]:
-    """The incidents of relays: open ones before resolved ones, critical ones first, then the newest."""
+    """The incidents of relays, the worst first."""
     found = [
         Found(body["metadata"]["namespace"], body["metadata"]["name"], item)
         for body in bodies
         for item in parse_incidents(_mapping(body.get("status")).get("incidents"))
         if resolved_too or item.state == "Open"
     ]
+    return worst_first(found)
+
+
+def worst_first(found: Iterable[Found]) -> list[Found]:
+    """Open ones before resolved ones, critical ones first, then the newest."""
     by_name = sorted(found, key=lambda item: (item.namespace, item.relay, item.incident.id))
     newest = sorted(by_name, key=lambda item: item.incident.resolved_at or item.incident.started_at, reverse=True)
     return sorted(newest, key=lambda item: (item.incident.state != "Open", item.incident.severity != "Critical"))
