@@ -80,15 +80,16 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def screenshot(self) -> bytes:
-        """PNG of the whole page."""
-        answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    async def screenshot(self, *, whole: bool = True) -> bytes:
+        """PNG of the whole page, or of what the window shows of it."""
+        answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(answer["data"])
 
     async def call(self, method: str, **parameters: Any) -> Object:
         """Have the browser do something."""
         number = next(self._numbers)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         message: Object = {"id": number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
