@@ -44,13 +44,12 @@ from outboxrelay.controller.queue import WorkQueue
 from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Body, Relays, is_new, key_of
 from outboxrelay.controller.reporter import Reporter, found_status
-from outboxrelay.controller.resync import BlindWatch, Resync
+from outboxrelay.controller.resync import BlindWatch, Resync, wait_for_relays
 from outboxrelay.controller.rollouts import Rollouts, is_critical
 from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.pacing import numbers_interval
-from outboxrelay.errors import ClusterFault
 from outboxrelay.settings import ControllerSettings
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-WAIT_FOR_API_SECONDS = 2.0
 STOP_SECONDS = 10.0
 SETTLED_SECONDS = 30.0
 """A new leader that works for this long has settled: the failover is over."""
@@ -181,7 +179,7 @@ async def _lead(
             metrics.counted(reconciler.reconcile).__call__, is_critical=lambda key: is_critical(relays.get(key))
         )
         resync = Resync(objects, relays, wake, clock=clock, namespaces=settings.namespaces)
-        await _wait_for_relays(resync)
+        await wait_for_relays(resync)
 
         def deliver(event: str | None, body: Body) -> None:
             news = relays.is_news(event, body)
@@ -250,19 +248,6 @@ async def _notifications(settings: ControllerSettings, metrics: Metrics) -> Asyn
         yield Notifications(
             receivers, clock=clock, least=Severity(settings.notify_severity), count=metrics.incidents.noticed
         )
-
-
-async def _wait_for_relays(resync: Resync) -> None:
-    """Wait until OutboxRelays can be listed: kopf would end at once where the CRD or a permission is missing."""
-    while True:
-        try:
-            await resync.first()
-        except ClusterFault as fault:
-            hint = "install crds/outboxrelays.yaml" if fault.status == 404 else "see docs/rbac.md"
-            log.error("relays_not_listed", message=str(fault), hint=hint if fault.status else None)
-            await asyncio.sleep(WAIT_FOR_API_SECONDS)
-            continue
-        return
 
 
 async def _resync(resync: Resync, health: Health) -> None:
