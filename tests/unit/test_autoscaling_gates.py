@@ -192,6 +192,14 @@ def test_a_need_within_a_tenth_of_what_there_is_changes_nothing() -> None:
     assert decided(reading(delivered=310.0, rows=0, lag=None), state(4)).desired == 5
 
 
+def test_a_need_that_sways_around_what_is_allowed_is_told_once() -> None:
+    before, told = state(), []
+    for delivered in (290.0, 330.0, 300.0, 330.0, 270.0, 300.0):
+        decision, before = decide(policy(maximum=4), reading(delivered=delivered, rows=0, lag=None), before)
+        told.append(str(decision.reason))
+    assert told == ["Active", "AtMaximum", "AtMaximum", "AtMaximum", "Active", "Active"]
+
+
 def test_fewer_pods_need_a_whole_window_in_which_fewer_sufficed() -> None:
     quiet = reading(delivered=50.0, busy=0.1)
     assert decided(quiet, state(8)).desired == 6

@@ -1,6 +1,6 @@
 """Rows that cannot be sent do not send the others of their batch the long way: the real client, mock brokers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Producer
@@ -22,10 +22,16 @@ LIMITS = TopicLimits(max_message_bytes=20_000, min_in_sync_replicas=1, partition
 
 
 class Probe:
-    """Every topic is there."""
+    """Every topic is there. ``answer`` is called when somebody waits to be told how large a record it takes now."""
+
+    def __init__(self, answer: Callable[[], int | None]) -> None:
+        self.answer = answer
 
     def check(self, _topic: str) -> TopicLimits:
         return LIMITS
+
+    def ask_bytes(self, _topic: str) -> Callable[[], int | None]:
+        return self.answer
 
 
 @pytest.fixture
@@ -34,15 +40,18 @@ def brokers() -> Iterator[MockBrokers]:
         yield found
 
 
-def delivery(brokers: MockBrokers, *, routed: bool, strict: bool = False) -> Delivery:
+Answer = Callable[[Producer], int | None]
+
+
+def delivery(brokers: MockBrokers, *, routed: bool, strict: bool = False, answer: Answer = lambda _: None) -> Delivery:
     target = {"topic": None, "topicTemplate": "{topic}", "allowedTopics": ["a"]} if routed else {}
     ordering = {"mode": "Strict", "shards": 1} if strict else {}
     config = manifest(table="outbox", topic="a", servers=brokers.servers, target=target, ordering=ordering)
     spec = parse_manifest(config).spec
-    book = TopicBook(Probe())  # type: ignore[arg-type]
-    book.learn("a")
     common: dict[str, str | int | float | bool] = {"bootstrap.servers": brokers.servers, "log_level": 0}
     producer = Producer({**producer_config(common, spec.target, LIMITS), "batch.size": 19_000})
+    book = TopicBook(Probe(lambda: answer(producer)))  # type: ignore[arg-type]
+    book.learn("a")
     made = Delivery(
         producer, Mapper(spec), book, routed=routed, strict=strict, batch_bytes=19_000, deadline=10,
         diagnose=lambda: TargetFault(Reason.BROKER_UNAVAILABLE, "away"), give_up=lambda: False,
@@ -102,3 +111,20 @@ def test_a_batch_of_nothing_but_rows_that_cannot_be_sent_is_refused_whole(broker
     assert line.hand_over(rows) == 500
     refused, unsent = sent(line.send(rows, 500))
     assert (len(refused), unsent) == (500, set())
+
+
+def test_what_is_on_its_way_does_not_wait_for_what_a_topic_takes_now(brokers: MockBrokers) -> None:
+    left: list[int] = []
+    brokers.set_round_trip(200)
+    line = delivery(brokers, routed=True, answer=lambda producer: left.append(len(producer)))
+    rows = batch(routed=True)
+    line.send(rows, line.hand_over(rows))
+    assert left == [0], "rows on their way when the answer was waited for"
+
+
+def test_a_row_that_a_topic_takes_since_a_moment_ago_is_not_refused(brokers: MockBrokers) -> None:
+    line, rows = delivery(brokers, routed=True, answer=lambda _: 40_000), batch(routed=True)
+    refused, unsent = sent(line.send(rows, line.hand_over(rows)))
+    assert refused == {2: Reason.ROW_UNMAPPABLE, 5: Reason.ROW_UNMAPPABLE}
+    assert 4 in unsent
+    assert line.spent, "the producer's batches are made for the limit of before"

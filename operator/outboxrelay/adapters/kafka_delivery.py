@@ -72,9 +72,11 @@ class Delivery:
         """Send ``rows``, of which ``begun`` were handed over; blocks until each is confirmed, refused or given up."""
         notes = self._notes
         self._produce_all(rows[begun:])
-        # The brokers take what is on its way while one of them is asked.
-        self._reconsider()
+        # Nothing waits for the answer before all that is on its way is confirmed.
+        raised = self._book.ask_again(set(notes.too_large.values()))
         self._confirmation.wait()
+        if notes.fault is None:
+            self._reconsider(raised())
         if notes.fault is None and not notes.failed:
             return self._refused(0) if notes.refused or notes.unsent else Delivered()
         if notes.fault is None:
@@ -96,13 +98,12 @@ class Delivery:
         blocked = tuple(notes.blocked.values())
         return Refused(tuple(notes.refused.values()), frozenset(notes.unsent), overtaken, blocked)
 
-    def _reconsider(self) -> None:
+    def _reconsider(self, raised: set[str]) -> None:
         """Rows that are too large only for what a topic took a while ago are not refused; another producer sends them.
 
         Whoever raises a limit and tries again at once must not be told what the limit was before.
         """
         notes = self._notes
-        raised = {topic for topic in set(notes.too_large.values()) if self._book.was_raised(topic)}
         again = {row_id for row_id, topic in notes.too_large.items() if topic in raised}
         notes.refused = {row_id: refusal for row_id, refusal in notes.refused.items() if row_id not in again}
         notes.unsent |= again

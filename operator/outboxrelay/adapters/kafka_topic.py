@@ -1,7 +1,8 @@
 """What the brokers say of topics: that one is there, that it can take rows now, and how large a row may be."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -10,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from outboxrelay.adapters.kafka_config import ClientConfig
 from outboxrelay.adapters.kafka_errors import fault_of, unusable
 from outboxrelay.api.names import Reason
-from outboxrelay.errors import TargetFault, TopicFault
+from outboxrelay.errors import TopicFault
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
 """Kafka's own default, for users who may not read the topic's configuration."""
@@ -89,18 +90,33 @@ class TopicProbe:
             self._admin.poll(0)
             raise fault_of(self._real_cause(error.args[0])) from None
 
+    def ask_bytes(self, topic: str) -> Callable[[], int | None]:
+        """Ask how large a record ``topic`` takes, and do not wait: what is returned does; None where it is not told."""
+        asked = self._ask(topic)
+
+        def answer() -> int | None:
+            found = asked()
+            return None if found is None else found[0]
+
+        return answer
+
     def _limits(self, topic: str, partitions: int) -> TopicLimits:
+        largest, replicas = self._ask(topic)() or (DEFAULT_MAX_MESSAGE_BYTES, 1)
+        return TopicLimits(largest, replicas, partitions)
+
+    def _ask(self, topic: str) -> Callable[[], tuple[int, int] | None]:
+        """For max.message.bytes and min.insync.replicas; None where they are not told: a user may not read them."""
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        try:
-            [future] = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS).values()
-            entries = future.result(ASK_SECONDS + 1)
-            return TopicLimits(
-                max_message_bytes=int(entries["max.message.bytes"].value),
-                min_in_sync_replicas=int(entries["min.insync.replicas"].value),
-                partitions=partitions,
-            )
-        except (KafkaException, TimeoutError, KeyError, ValueError):
-            return TopicLimits(DEFAULT_MAX_MESSAGE_BYTES, 1, partitions)
+        [future] = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS).values()
+
+        def answer() -> tuple[int, int] | None:
+            try:
+                entries = future.result(ASK_SECONDS + 1)
+                return int(entries["max.message.bytes"].value), int(entries["min.insync.replicas"].value)
+            except (KafkaException, TimeoutError, KeyError, ValueError):
+                return None
+
+        return answer
 
     def _real_cause(self, error: KafkaError) -> KafkaError:
         """A timeout says nothing; what the connection last ran into does."""
@@ -146,13 +162,23 @@ class TopicBook:
         self._limits[topic], self._checked_at[topic] = limits, time.monotonic()
         return limits
 
-    def was_raised(self, topic: str) -> bool:
-        """Whether it takes larger records than was known; blocks."""
-        before = self._limits.get(topic)
-        try:
-            return before is not None and self.look(topic).max_message_bytes > before.max_message_bytes
-        except TargetFault:
-            return False
+    def ask_again(self, topics: Iterable[str]) -> Callable[[], set[str]]:
+        """Ask how large records ``topics`` take now, and do not wait.
+
+        What is returned does: it tells those that take larger ones than was known, and writes that down.
+        """
+        answers = {topic: self._probe.ask_bytes(topic) for topic in topics if topic in self._limits}
+
+        def raised() -> set[str]:
+            found = set()
+            for topic, answer in answers.items():
+                most, before = answer(), self._limits[topic]
+                if most is not None and most > before.max_message_bytes:
+                    self._limits[topic] = replace(before, max_message_bytes=most)
+                    found.add(topic)
+            return found
+
+        return raised
 
     def refresh(self) -> None:
         """Look again at topics that were not looked at for long, a few at a time; blocks.

@@ -1,11 +1,13 @@
 """Rows of one read, on their way."""
 
-from collections.abc import Container, Iterable
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import compress
-from operator import not_
+from typing import TypeVar, cast
 
 from outboxrelay.decisions.rows import KEY, ROW_ID, SIZE, Row, RowId
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -22,14 +24,32 @@ class Batch:
     goes_on: bool = False
     """Whether rows of the read that nothing holds were left out: they are to be read again at once."""
 
-    def take_out(self, ids: Container[RowId]) -> list[Row]:
-        """Those of its rows that ``ids`` name, which are no part of it any more."""
-        stays = [row_id not in ids for row_id in self.ids]
-        out = list(compress(self.rows, map(not_, stays)))
+    def take_out(self, ids: Collection[RowId]) -> list[Row]:
+        """Those of its rows that ``ids`` name, which are no part of it any more. Few among many cost little."""
+        places = self._places(ids)
+        out = [self.rows[place] for place in places]
         if out:
-            self.rows, self.ids = list(compress(self.rows, stays)), list(compress(self.ids, stays))
+            self.rows, self.ids = _without(self.rows, places), _without(self.ids, places)
             self.size -= size_of(out)
         return out
+
+    def _places(self, ids: Collection[RowId]) -> list[int]:
+        """Where the rows are that ``ids`` name. Numbers ascend; texts may be in any order."""
+        if not (self.ids and isinstance(self.ids[0], int)):
+            return [place for place, row_id in enumerate(self.ids) if row_id in ids]
+        numbers = cast("list[int]", self.ids)
+        found = ((bisect_left(numbers, row_id), row_id) for row_id in sorted(cast("Collection[int]", ids)))
+        return [place for place, row_id in found if place < len(numbers) and numbers[place] == row_id]
+
+
+def _without(items: list[T], places: Sequence[int]) -> list[T]:
+    """Copied piece by piece, because a look at each item is what takes time."""
+    left: list[T] = []
+    begin = 0
+    for place in places:
+        left += items[begin:place]
+        begin = place + 1
+    return left + items[begin:]
 
 
 def ids_of(rows: Iterable[Row]) -> list[RowId]:

@@ -118,7 +118,11 @@ def _free(policy: Policy, reading: Reading, state: State, found: Estimate) -> Mo
     if not none.shut and replicas == 1:
         state = replace(state, lowered_at=reading.now, trial=None)
         return 0, Reason.ACTIVE, f"{none.detail}: no pod runs until a row comes", "ScaledToZero", state
-    if found.learned and (found.pods or 0.0) > UP_SHARE * policy.maximum and replicas >= policy.maximum:
+    # Said from a tenth above the maximum on until no more than that are needed: a need that sways is told once.
+    enough = policy.maximum * (1.0 if state.lacking else UP_SHARE)
+    lacking = found.learned and (found.pods or 0.0) > enough and replicas >= policy.maximum
+    state = replace(state, lacking=lacking)
+    if lacking:
         reason = Reason.BUDGET_EXHAUSTED if "maxConnections" in policy.maximum_from else Reason.AT_MAXIMUM
         return replicas, reason, f"more pods would be needed than {policy.maximum_from} allows", None, state
     if replicas == 0:

@@ -151,6 +151,8 @@ class State:
     """Since when the table is empty and nothing is delivered."""
     mute_since: float | None = None
     """Since when some pod that is ready does not tell how it is."""
+    lacking: bool = False
+    """Whether more pods are needed than allowed, and that was said."""
 
 
 @dataclass(frozen=True, slots=True)
