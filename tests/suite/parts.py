@@ -30,9 +30,11 @@ def checks() -> list[Part]:
     ]
 
 
-def browser() -> Part:
-    """The console's pages; needs no servers, and Chromium, which it installs where it is missing."""
-    return Part("browser", _pytest(["tests/browser"]), "the console in a real Chromium", after=QUICK)
+def browser() -> list[Part]:
+    """The console's pages; they need no servers, and Chromium, which is installed where it is missing."""
+    get = Part("chromium", (*CLUSTER, "browser"), "installs it where it is missing: 100 MB", after=QUICK)
+    show = Part("browser", _pytest(["tests/browser"]), "the console in a real Chromium", after=(get.name,))
+    return [get, show]
 
 
 def on_a_cluster_of_the_users() -> list[Part]:

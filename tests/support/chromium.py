@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster import packages
+from tests.support.debian_server import program
 from tests.support.tasks import owned
 from tests.support.waiting import until
 
@@ -128,15 +128,13 @@ class Page:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Page]:
-    """A tab of a browser that lives as long as the block; Chromium is installed where it is missing and can be."""
-    packages.ensure(("browser",))
-    program = packages.find(PROGRAM)
-    assert program is not None
+    """A tab of a browser that lives as long as the block; raises AssertionError where Chromium is missing."""
+    command = [program(PROGRAM, PROGRAM), *FLAGS]
     # Chromium writes on for a moment after its end.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / "log").open("wb") as log:
-            command = (program, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank")
+            command += [f"--user-data-dir={folder / 'profile'}", "about:blank"]
             process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
         try:
             address = await until(partial(_address, folder, process), PROGRAM, SECONDS, last=(folder / "log").read_text)
