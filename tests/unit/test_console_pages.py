@@ -2,75 +2,28 @@
 
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from outboxrelay.cli.chain import text as chain_text
-from outboxrelay.controller.console.answers import Answer
 from outboxrelay.decisions.chains import chains
 from outboxrelay.decisions.explanation import explanation
 from outboxrelay.decisions.fleet import Sort, arranged, row_of
 from tests.pictures.fleet import bodies
-from tests.support.console_hostility import LINKS, LONG, NAME, TEXTS
+from tests.support.console_hostility import LINKS
 from tests.support.console_hostility import hostile as hostile_body
+from tests.support.console_reading import PAGES, Read, read
 from tests.support.console_stage import ME, Stage, fleet
-from tests.support.relay_bodies import held_row, pod_body, relay_body, report
+from tests.support.relay_bodies import pod_body, relay_body, report
 
+TOO_LONG = {
+    "conditions": [
+        {"type": "Ready", "status": "False", "reason": "x" * 2000, "message": "m", "lastTransitionTime": "t"}
+    ]
+}
+"""A condition that no API server would have taken."""
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
-PAGES = ("/", "/incidents", "/chains")
-VOID = {"meta", "link", "input", "path", "use", "rect", "circle"}
-Attributes = list[tuple[str, str | None]]
-
-
-class Read(HTMLParser):
-    """Tags, attributes and text of a page; fails where tags do not match."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(answer.body)
-        self.close()
-        assert self._open == [], f"never closed: {self._open}"
-
-    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
-        if tag == "wbr":
-            # Where a word may be broken depends on the word.
-            return
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Attributes) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    @property
-    def links(self) -> list[str]:
-        return [attributes["href"] or "" for attributes in self.all("a")]
-
-
-async def read(found: Stage, path: str, **query: str) -> Read:
-    async with found.leading():
-        answer = found.get(path, query)
-    assert answer.status == 200
-    return Read(answer)
 
 
 def relays(page: Read) -> list[str]:
@@ -245,62 +198,9 @@ async def test_what_a_pod_said_long_ago_is_not_shown() -> None:
     assert "has not told of itself" in (await read(found, "/relays/shop/orders")).text
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
-async def test_a_hostile_text_is_text_wherever_it_stands(text: str) -> None:
-    plain = Stage([hostile_body("evil", "plain")])
-    found = Stage([hostile_body("evil", text)])
-    row = found.relays.get(("shop", "evil")) or {}
-    found.pods["shop", "evil"] = [pod_body("pod")]
-    said = report(member="pod", held=(held_row(key=text),))
-    flow = said.delivery.flow.model_copy(update={"reason": text})
-    said = said.model_copy(update={"delivery": said.delivery.model_copy(update={"flow": flow})})
-    found.reports["shop", "evil"] = {"pod": said}
-    plain.pods, plain.reports = found.pods, found.reports
-    assert row
-    for path in (*PAGES, "/relays/shop/evil"):
-        page, harmless = await read(found, path), await read(plain, path)
-        assert [tag for tag, _ in page.tags] == [tag for tag, _ in harmless.tags]
-        assert [sorted(attributes) for _, attributes in page.tags] == [sorted(item) for _, item in harmless.tags]
-        assert all(char.isprintable() for words in page.words for char in words.replace("\n", ""))
-        assert "49" not in page.text or "49" in harmless.text
-        assert max(len(words) for words in page.words) <= 4000
-    if text is not LONG:
-        shown = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-        assert shown in (await read(found, "/relays/shop/evil")).text
-
-
-async def test_a_hostile_name_is_text_and_its_link_leads_to_it() -> None:
-    found = Stage([hostile_body(NAME, "fine")])
-    for path in (*PAGES, f"/relays/shop/{NAME}"):
-        async with found.leading():
-            answer = found.get(path)
-        assert "<b " not in answer.body
-    assert f"/relays/shop/{quote(NAME)}" in (await read(found, "/")).links
-
-
-async def test_no_page_has_anything_inline() -> None:
-    found = fleet()
-    for path in (*PAGES, "/relays/shop/stock"):
-        page = await read(found, path)
-        for tag, attributes in page.tags:
-            assert tag != "style"
-            assert not [name for name in attributes if name == "style" or name.startswith("on")]
-            if tag == "script":
-                assert attributes["src"] == "/console.js"
-
-
-async def test_credentials_are_on_no_page() -> None:
-    secret = "postgresql://u:s3cr3t@h/d"
-    body = relay_body("orders")
-    body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": secret}
-    body["spec"]["source"]["database"]["uri"] = secret
-    body["spec"]["target"]["properties"] = {"sasl.password": secret}
-    found = Stage([body])
-    for path in (*PAGES, "/relays/shop/orders"):
-        assert "s3cr3t" not in (await read(found, path)).text
-
-
-@pytest.mark.parametrize("status", [None, "text", [], {"conditions": 3, "incidents": {}, "held": [], "scaling": "x"}])
+@pytest.mark.parametrize(
+    "status", [None, "text", [], {"conditions": 3, "incidents": {}, "held": [], "scaling": "x"}, TOO_LONG]
+)
 async def test_a_status_of_any_shape_breaks_no_page(status: Any) -> None:
     found = Stage([relay_body("odd") | {"status": status}, *bodies(NOW)])
     for path in (*PAGES, "/relays/shop/odd"):
