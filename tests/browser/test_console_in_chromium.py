@@ -69,6 +69,22 @@ async def stage() -> AsyncIterator[Stage]:
         yield found
 
 
+def members(group: int) -> list[str]:
+    """Processes of a process group."""
+    stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    return [state for state, _, found, *_ in stats if int(found) == group and state != "Z"]
+
+
+async def test_no_process_of_the_browser_outlives_a_test() -> None:
+    async with chromium() as page:
+        assert len(members(page.group)) > 2
+
+    async def gone() -> bool:
+        return not members(page.group)
+
+    await until(gone, "end of the browser", 10)
+
+
 def assert_at_home(page: Page, url: str) -> None:
     """Nothing was asked of anybody else, and the browser had nothing to say."""
     assert page.complaints == []

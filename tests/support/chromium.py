@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import itertools
+import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,8 +39,10 @@ class Page:
     """One tab. ``asked`` holds the addresses that it wanted, ``refused`` those of them that a page's own policy did not
     let it request, ``complaints`` what stands in its console."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, group: int) -> None:
         self._socket = socket
+        self.group = group
+        """Of the browser's processes."""
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Object]] = {}
         self._loaded = asyncio.Event()
@@ -135,17 +140,18 @@ async def chromium() -> AsyncIterator[Page]:
         folder = Path(name)
         with (folder / "log").open("wb") as log:
             command += [f"--user-data-dir={folder / 'profile'}", "about:blank"]
-            process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+            # A group of its own: the program is a script that starts the browser, and that starts many more.
+            process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, start_new_session=True)
         try:
             address = await until(partial(_address, folder, process), PROGRAM, SECONDS, last=(folder / "log").read_text)
             async with aiohttp.ClientSession() as session, session.ws_connect(address, max_msg_size=0) as socket:
-                page = Page(socket)
+                page = Page(socket, process.pid)
                 async with owned(page.listen()):
                     await page.begin()
                     yield page
         finally:
-            if process.returncode is None:
-                process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
 
