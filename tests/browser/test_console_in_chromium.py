@@ -3,6 +3,7 @@
 What it looks like is left in .pictures/console (or OUTBOXRELAY_PICTURES) for people to look at.
 """
 
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -70,9 +71,14 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 def members(group: int) -> list[str]:
-    """Processes of a process group."""
-    stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
-    return [state for state, _, found, *_ in stats if int(found) == group and state != "Z"]
+    """States of the processes of a group, without those that are only waited for."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of, *_ = path.read_text().rpartition(")")[2].split()
+            if int(of) == group and state != "Z":
+                found.append(state)
+    return found
 
 
 async def test_no_process_of_the_browser_outlives_a_test() -> None:
