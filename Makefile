@@ -21,8 +21,13 @@ test: .venv/.complete ## Everything: checks, unit, integration on real servers, 
 	@$(PY) -m tests.suite $(if $(LANES),--lanes $(LANES))
 
 .PHONY: check
-check: .venv/.complete ## Lint, types, layers, unit tests: about two minutes
+check: .venv/.complete ## Lint, types, layers, unit tests, the site: about two minutes
 	@$(PY) -m tests.suite --quick
+
+.PHONY: docs
+docs: .venv/.complete ## The documentation as a site, .site/html; a dead link or anchor fails
+	@rm -rf .site && PYTHONPATH=operator .venv/bin/sphinx-build -q -W --keep-going -d .site/doctrees docs .site/html
+	@echo "open .site/html/index.html"
 
 .PHONY: bench
 bench: .venv/.complete ## Throughput, latency, memory, idle cost: a table and .bench/latest.json
@@ -79,6 +84,10 @@ crd: .venv/.complete ## Generate crds/ and the chart's copy from the models
 	@$(PY) -m outboxrelay crd > crds/outboxrelays.yaml.new && mv crds/outboxrelays.yaml.new crds/outboxrelays.yaml
 	@cp crds/outboxrelays.yaml charts/outbox-relay-operator/files/outboxrelays.yaml
 
+.PHONY: reference
+reference: .venv/.complete ## Generate the reference in docs/ from models, commands and examples
+	@PYTHONPATH=operator $(PY) -m tests.reference
+
 .PHONY: format
 format: .venv/.complete ## Format the code
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
@@ -89,5 +98,5 @@ constraints: .venv/.complete ## Pin the newest dependencies, with hashes
 
 .PHONY: clean
 clean: ## Remove what the build and the tests left in this checkout
-	@rm -rf .venv .bench .chaos dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .bench .chaos .site dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find operator tests -name __pycache__ -type d -prune -exec rm -rf {} +

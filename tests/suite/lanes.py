@@ -21,6 +21,7 @@ SECONDS: dict[str, float] = {
     "test_credentials_reload.py": 130,
     "test_delivery_under_faults.py": 52,
     "test_deletion.py": 63,
+    "test_docs_blocks.py": 25,
     "test_doorbell_contract.py": 20,
     "test_drift.py": 55,
     "test_first_steps.py": 50,
@@ -43,6 +44,7 @@ SECONDS: dict[str, float] = {
     "test_relay_under_faults.py": 60,
     "test_rollouts.py": 150,
     "test_schema_and_privileges.py": 30,
+    "test_tutorial.py": 120,
 }
 """What the files take that take long, about; from ``--durations``. It only has to be right enough to share fairly."""
 SECONDS_OF_OTHERS: dict[str, float] = {"integration": 6, "e2e": 40}

@@ -20,13 +20,15 @@ QUICK = ("lint", "format", "types", "layers")
 
 
 def checks() -> list[Part]:
-    """What needs no servers; one after the other, as each takes seconds and tells why the next would fail."""
+    """What needs no servers; one after the other, as each takes seconds and tells why the next would fail. The site is
+    built beside the unit tests."""
     return [
         Part("lint", (f"{VENV}ruff", "check", "."), "ruff"),
         Part("format", (f"{VENV}ruff", "format", "--check", "--quiet", "."), "ruff format", after=QUICK[:1]),
         Part("types", (f"{VENV}mypy",), "mypy --strict", after=QUICK[:2]),
         Part("layers", (f"{VENV}lint-imports", "--no-logo"), "import-linter", after=QUICK[:3]),
         Part("unit", (f"{VENV}pytest", "tests/unit", "-q"), "pure decisions, and loops on fakes", after=QUICK),
+        Part("docs", ("make", "--no-print-directory", "docs"), "the site, without a dead link", after=QUICK),
     ]
 
 

@@ -110,19 +110,6 @@ def test_help_fits_the_terminal(path: str, width: int) -> None:
     assert "..." not in text.replace("[ARGS]...", ""), "a summary was cut"
 
 
-def test_the_page_has_every_command_with_its_examples_and_no_others() -> None:
-    page = Path("docs/cli.md").read_text()
-    parts = re.split(r"^## `(outboxrelay[a-z ]*)`$", page, flags=re.MULTILINE)
-    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
-    assert sorted(sections) == sorted(COMMANDS)
-    for path, section in sections.items():
-        told = examples(section)
-        assert told == examples(COMMANDS[path].epilog or ""), path
-        for option in COMMANDS[path].params:
-            names = [name for name in option.opts if name.startswith("--")]
-            assert all(f"`{name}" in section for name in names if name != "--version"), (path, names)
-
-
 class Ended(NamedTuple):
     """What a process would have ended with."""
 

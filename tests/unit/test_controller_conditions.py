@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outboxrelay.api.names import Reason
+from outboxrelay.api.names import REASONS, Condition, Reason
 from outboxrelay.api.report import Health, Shards
 from outboxrelay.decisions.autoscaling.decide import decide
 from outboxrelay.decisions.autoscaling.values import Decision, Reading, ScalingFacts, State
@@ -45,7 +45,13 @@ def facts(**changes: Any) -> Facts:
 
 
 def found(**changes: Any) -> dict[str, Finding]:
-    return {item.type: item for item in conditions(facts(**changes))}
+    """The conditions by type; each with a reason that the documentation names for it."""
+    given = facts(**changes)
+    items = {item.type: item for item in conditions(given)}
+    for item in items.values():
+        named = set(Reason) if item.type == Condition.READY else set(REASONS[Condition(item.type)])
+        assert item.reason in named | ({given.verdict.reason} if not given.verdict.accepted else set()), item
+    return items
 
 
 def state(finding: Finding) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The generated part of docs/: `make reference` writes it, and a unit test compares it."""
