@@ -67,6 +67,10 @@ chaos-inbox: .venv/.complete ## Producers, a relay and consumers with an inbox, 
 pictures: .venv/.complete cluster-up ## Draw kubectl get and outboxrelay top of thirty relays; renews docs/top.svg
 	@$(IN_CLUSTER) $(PY) -m tests.pictures --write-docs
 
+.PHONY: console-pictures
+console-pictures: .venv/.complete ## Draw the console with thirty relays in Chromium; renews docs/console-*.png
+	@$(PY) -m tests.pictures.console
+
 .PHONY: cluster-up
 cluster-up: ## Start the local cluster: Kubernetes, PostgreSQL, Kafka
 	@python3 -m tests.cluster up

@@ -30,3 +30,5 @@ class ControllerSettings:
     """Relays whose pods an upgrade replaces side by side."""
     rollout_watch: float = 30.0
     """Seconds for which a relay is watched after that, before the next one takes its place."""
+    console_port: int | None = None
+    """Of the console on 127.0.0.1; None: no console."""

@@ -13,6 +13,7 @@ from . import (
     images,
     kafka,
     lock,
+    packages,
     paths,
     postgres,
     postgres_build,
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("--postgres", choices=tuple(postgres_build.RELEASES), help="another server than Debian's")
     _command(commands, "down", "remove the cluster and all traces of it, except the cache", _down)
     _command(commands, "status", "what runs", lambda _: progress.answer(status.report()))
+    _command(commands, "browser", "install Chromium where it is missing", lambda _: packages.ensure(("browser",)))
     _command(commands, "env", "the environment of the cluster's users, for eval", _env)
     run = _command(commands, "run", "run a command inside", _run)
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND …")

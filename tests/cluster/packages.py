@@ -51,6 +51,7 @@ _NEEDS = (
     Need("gcc", "gcc", "pause-build"),
     Need("buildah", "buildah", "images"),
     Need("mmdebstrap", "mmdebstrap", "images"),
+    Need("chromium-headless-shell", "chromium-headless-shell", "browser"),
 )
 
 
@@ -139,7 +140,7 @@ def _no_service_starts() -> Iterator[None]:
 def _apt(*arguments: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(
-        ["apt-get", "-q", *arguments],
+        ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments],
         env=environment,
         capture_output=True,
         text=True,

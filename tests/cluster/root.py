@@ -21,7 +21,9 @@ def ensure(arguments: Sequence[str]) -> None:
     """Return as root, or start this command again as root in the place of this process."""
     if os.geteuid() == 0:
         return
-    why = "the local cluster makes network namespaces, mounts and control groups, which needs root"
+    why = (
+        "the local cluster makes network namespaces, mounts and control groups, and installs programs, which needs root"
+    )
     if shutil.which("sudo") is None:
         raise ClusterError(f"{why}, and there is no sudo; run the same command as root")
     asks = ["-n"] if "CI" in os.environ or not sys.stdin.isatty() else []

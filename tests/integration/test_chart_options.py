@@ -39,6 +39,16 @@ def test_no_value_is_taken_and_ignored(value: str) -> None:
     assert text({**companions, value: OTHER[value]}) != text(companions)
 
 
+def test_the_console_is_off_unless_it_is_asked_for_and_no_port_leads_to_it() -> None:
+    variable = {"name": "OUTBOXRELAY_CONTROLLER_CONSOLE_PORT", "value": "8081"}
+    assert variable not in pod_spec({})["containers"][0]["env"]
+    on = {"console.enabled": True, "networkPolicy.controller.create": True}
+    container = pod_spec(on)["containers"][0]
+    assert variable in container["env"]
+    assert [port["containerPort"] for port in container["ports"]] == [8080]
+    assert "8081" not in "".join(str(item) for item in objects(on) if item["kind"] != "Deployment")
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_helm_finds_nothing_wrong_with_any_set_of_values(name: str) -> None:
     done = helm("lint", "--strict", str(CHART), *sets(SETS[name]))

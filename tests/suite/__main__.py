@@ -38,10 +38,10 @@ def selected(quick: bool, divided: list[lanes.Lane]) -> list[Part]:
     if quick:
         return parts.checks()
     if os.environ.get("OUTBOXRELAY_CONTEXT"):
-        return [*parts.checks(), *parts.on_a_cluster_of_the_users()]
+        return [*parts.checks(), *parts.browser(), *parts.on_a_cluster_of_the_users()]
     become_known_to_sudo()
     print(shown(divided))
-    return [*parts.checks(), *parts.on_local_clusters(divided, left_as_they_are(divided))]
+    return [*parts.checks(), *parts.browser(), *parts.on_local_clusters(divided, left_as_they_are(divided))]
 
 
 def left_as_they_are(divided: list[lanes.Lane]) -> set[str]:

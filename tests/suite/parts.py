@@ -35,6 +35,13 @@ def checks() -> list[Part]:
     ]
 
 
+def browser() -> list[Part]:
+    """The console's pages; they need no servers, and Chromium, which is installed where it is missing."""
+    get = Part("chromium", (*CLUSTER, "browser"), "installs it where it is missing: 100 MB", after=QUICK)
+    show = Part("browser", _pytest(["tests/browser"]), "the console in a real Chromium", after=(get.name,))
+    return [get, show]
+
+
 def on_a_cluster_of_the_users() -> list[Part]:
     """The end-to-end tests; the contract suites stop and start their own servers, which is not for it."""
     return [Part("e2e", _pytest(["tests/e2e"]), "the operator, by its chart, on your cluster", after=QUICK)]

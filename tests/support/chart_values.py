@@ -37,6 +37,7 @@ OTHER: dict[str, Any] = {
     "notifications.alertmanager.secretName": "hook",
     "notifications.alertmanager.secretKey": "address",
     "runbookUrl": "https://books.example.com",
+    "console.enabled": True,
     "rollouts.atOnce": 7,
     "rollouts.watchSeconds": 7,
     "criticalRelays.priorityClass.create": False,

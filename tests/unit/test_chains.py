@@ -49,6 +49,22 @@ def test_a_relay_comes_after_those_that_it_depends_on() -> None:
     assert (chain.name, chain.namespace, chain.problems) == ("orders → shipping", "shop", ())
 
 
+def test_links_join_what_comes_right_before_and_after_by_fields_and_by_labels() -> None:
+    fed = one(
+        relay("shipping", "payments", "stock"), relay("payments", "orders"), relay("stock", "orders"), relay("orders")
+    )
+    assert set(fed.links) == {
+        *(("orders", "payments"), ("orders", "stock")),
+        *(("payments", "shipping"), ("stock", "shipping")),
+    }
+    labelled = one(*(relay(name, chain="c", stage=stage) for name, stage in (("a", "1"), ("b", "1"), ("z", "7"))))
+    assert labelled.links == (("a", "z"), ("b", "z"))
+    both = one(relay("a", chain="c", stage="1"), relay("b", "a", chain="c", stage="2"))
+    assert both.links == (("a", "b"),)
+    missing = one(relay("b", "gone"))
+    assert missing.links == (("gone", "b"),)
+
+
 def test_labels_make_a_chain_too_in_the_order_of_their_stage_numbers() -> None:
     chain = one(
         relay("c", chain="checkout", stage="10"),

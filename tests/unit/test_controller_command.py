@@ -1,6 +1,7 @@
 """Flags of outboxrelay controller that hold credentials: taken from the environment, and never printed."""
 
 import sys
+from dataclasses import fields
 
 import pytest
 
@@ -58,3 +59,16 @@ def test_the_variables_of_notifications_are_known(
     assert ended.value.code == 2
     assert "unknown environment variable" not in said
     assert SECRET not in said
+
+
+def test_there_is_no_console_unless_it_is_asked_for_and_never_on_the_port_of_health(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {field.name: field.default for field in fields(ControllerSettings)}["console_port"] is None
+    monkeypatch.setenv("OUTBOXRELAY_CONTROLLER_CONSOLE_PORT", "8080")
+    monkeypatch.setenv("POD_NAMESPACE", "ops")
+    monkeypatch.setattr(sys, "argv", ["outboxrelay", "controller", "--relay-image", "i"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "--console-port: 8080 is that of --port; give another one" in capsys.readouterr().err

@@ -51,7 +51,7 @@ class LoopClock(MovedClock):
 
 
 def candidate(lease: FakeLease, name: str) -> Leader:
-    return Leader(lease, name, clock=LoopClock(), connected=lambda: None)
+    return Leader(lease, name, clock=LoopClock(), saw=lambda holder: None)
 
 
 async def test_the_first_candidate_leads_and_the_second_stands_by() -> None:

@@ -41,8 +41,8 @@ HELM = {
 }
 """What is used of Helm; the chart's own tests run these."""
 KUBECTL = {
-    "annotate", "apply", "create", "delete", "describe", "explain", "get", "logs", "outboxrelay", "patch", "rollout",
-    "run", "scale", "wait",
+    "annotate", "apply", "create", "delete", "describe", "explain", "get", "logs", "outboxrelay", "patch",
+    "port-forward", "rollout", "run", "scale", "wait",
 }  # fmt: skip
 OTHERS = {"psql", "jq", "curl", "docker", "openssl", "kafka-topics.sh", "kafka-acls.sh", "bash", "exit", "export",
           "python", "tail"}  # fmt: skip

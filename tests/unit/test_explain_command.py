@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from outboxrelay import cli
-from outboxrelay.cli.explanation import explanation
+from outboxrelay.decisions.explanation import explanation
 from outboxrelay.manifests.kinds import RELAY
 from tests.support.controller_bench import Bench
 from tests.support.fake_api_server import api_server

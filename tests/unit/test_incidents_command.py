@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from outboxrelay import cli
-from outboxrelay.cli.incidents import collect, table
+from outboxrelay.cli.incidents import table
+from outboxrelay.decisions.incidents.listing import collect
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
 

@@ -194,6 +194,14 @@ def test_a_symptom_is_not_told_while_something_explains_it_nor_right_after() -> 
     assert story.changes[-1][0].incident.type == "LagObjectiveMissed"
 
 
+def test_a_stall_is_no_news_in_the_first_look_that_does_not_see_its_cause_any_more() -> None:
+    story = Story()
+    story.looks(4, BROKER, STALL, explained=True)
+    story.look(STALL)
+    story.looks(10)
+    assert [change.incident.type for change, _ in story.changes] == ["BrokerUnavailable", "BrokerUnavailable"]
+
+
 def test_a_symptom_that_was_open_before_stays_as_it_is_while_it_is_explained() -> None:
     story = Story()
     story.looks(2, LAG)

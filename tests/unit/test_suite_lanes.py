@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suite import lanes
+from tests.suite import lanes, parts
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,9 @@ def test_every_file_is_run_once_and_what_needs_kubernetes_where_there_is_one(cou
 
 
 def test_no_folder_of_tests_is_forgotten() -> None:
-    run = {"tests/unit", *(str(Path(file).parent) for file in lanes.found(ROOT))}
+    single = [argument for part in (*parts.checks(), *parts.browser()) for argument in part.command]
+    run = {item for item in single if item.startswith("tests/")}
+    run |= {str(Path(file).parent) for file in lanes.found(ROOT)}
     folders = {file.parent.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("test_*.py")}
     assert folders == run
 

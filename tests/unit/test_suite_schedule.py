@@ -58,9 +58,9 @@ def test_nothing_is_given_up_while_something_runs_or_can_begin() -> None:
     assert schedule.never(BOTH, {"up": OK}, ("tests", "up 2")) == []
 
 
-@pytest.mark.parametrize("fails", [None, "lint", "unit", "up 1", "image 2", "tests 3"])
+@pytest.mark.parametrize("fails", [None, "lint", "unit", "chromium", "up 1", "image 2", "tests 3"])
 def test_the_whole_suite_comes_to_an_end_with_every_cluster_down_that_came_up(fails: str | None) -> None:
-    everything = [*parts.checks(), *parts.on_local_clusters(lanes.divide(lanes.found(ROOT), 4), ())]
+    everything = [*parts.checks(), *parts.browser(), *parts.on_local_clusters(lanes.divide(lanes.found(ROOT), 4), ())]
     schedule.check(everything)
     ended: dict[str, Outcome] = {}
     while len(ended) < len(everything):

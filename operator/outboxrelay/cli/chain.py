@@ -87,16 +87,13 @@ def chain(
 
 def text(item: Chain, *, width: int | None) -> list[str]:
     """A chain in words: what the whole is like, its stages in order, and what is wrong with it."""
-    lag = f"{'' if item.lag_known else 'at least '}{lag_display(item.lag)}"
-    relays = len(item.members)
-    head = f"{item.namespace}/{item.name}: {relays} {'relay' if relays == 1 else 'relays'}, lag {lag} in all"
-    holder = f"held up by {item.holder.name}: {item.holder.message}" if item.holder else "no stage holds it up"
+    head = f"{item.namespace}/{item.name}: {item.headline}"
     rows = [_cells(item, number, member) for number, stage in enumerate(item.stages, start=1) for member in stage]
     # The last column says what dependsOn names; where nothing does, labels made the order.
     columns = COLUMNS if any(row[-1] for row in rows) else COLUMNS[:-1]
     fit = layout(columns, rows, width)
     table = [(" " * GAP).join(line).rstrip() for line in lines(columns, rows, fit)]
-    return [head, holder, *table, *item.problems]
+    return [head, item.held_up, *table, *item.problems]
 
 
 def as_json(item: Chain) -> dict[str, Any]:

@@ -115,6 +115,11 @@ Exit codes: 0 after SIGTERM; 1 no cluster, a port that is taken, or it had
     show_default=True,
     help="Each is watched for so long after that, before another one follows.",
 )
+@click.option(
+    "--console-port",
+    type=Number(1, 65535),
+    help="Show the fleet as read-only pages on this port of 127.0.0.1, for kubectl port-forward. Default: not at all.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Least level to log.")
 def controller(
     relay_image: str,
@@ -132,6 +137,7 @@ def controller(
     critical_priority_class: str,
     rollouts_at_once: int,
     rollout_watch_seconds: float,
+    console_port: int | None,
     log_level: str,
 ) -> int:
     """Look after OutboxRelays: make their pods, watch over them, and say how they are."""
@@ -152,7 +158,10 @@ def controller(
         critical_priority_class=critical_priority_class.strip(),
         rollouts_at_once=rollouts_at_once,
         rollout_watch=rollout_watch_seconds,
+        console_port=console_port,
     )
+    if console_port == port:
+        raise InvalidInput(f"--console-port: {port} is that of --port; give another one")
     configure_logging(settings.log_level)
     # What it imports takes memory and time that the other commands need not spend.
     from outboxrelay.controller.app import run_controller

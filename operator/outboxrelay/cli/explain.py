@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from outboxrelay.cli import cli
-from outboxrelay.cli.explanation import explanation
 from outboxrelay.cli.options import with_cluster
+from outboxrelay.decisions.explanation import explanation
 from outboxrelay.errors import ClusterFault, InvalidInput
 
 NOT_EXPLAINED = 1

@@ -3,19 +3,17 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from outboxrelay.api.incidents import IncidentStatus
 from outboxrelay.cli import cli
 from outboxrelay.cli.options import with_cluster
 from outboxrelay.cli.relays import Scope, list_once
 from outboxrelay.decisions.backlog import lag_display
-from outboxrelay.decisions.incidents.status import moment, parse_incidents
+from outboxrelay.decisions.incidents.listing import Found, Group, collect, grouped
 from outboxrelay.errors import ClusterFault
 
 NOT_LISTED = 1
@@ -27,15 +25,6 @@ Examples:
   outboxrelay incidents -A --all
   outboxrelay incidents -A -o json | jq '.[].message'
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An incident and the relay that has it."""
-
-    namespace: str
-    relay: str
-    incident: IncidentStatus
 
 
 @cli.command("incidents", short_help="List what is wrong now with all relays.", epilog=EPILOG)
@@ -74,30 +63,13 @@ def incidents(
     return 0
 
 
-def collect(bodies: Iterable[dict[str, Any]], *, resolved_too: bool) -> list[Found]:
-    """The incidents of relays: open ones before resolved ones, critical ones first, then the newest."""
-    found = [
-        Found(body["metadata"]["namespace"], body["metadata"]["name"], item)
-        for body in bodies
-        for item in parse_incidents((body.get("status") or {}).get("incidents"))
-        if resolved_too or item.state == "Open"
-    ]
-    by_name = sorted(found, key=lambda item: (item.namespace, item.relay, item.incident.id))
-    newest = sorted(by_name, key=lambda item: item.incident.resolved_at or item.incident.started_at, reverse=True)
-    return sorted(newest, key=lambda item: (item.incident.state != "Open", item.incident.severity != "Critical"))
-
-
 def table(found: Sequence[Found], now: datetime, *, width: int, namespaces: bool, states: bool) -> str:
     """``found`` as text of at most ``width`` columns; what does not fit is cut off the message."""
-    groups: dict[tuple[str, str], list[Found]] = {}
-    for item in found:
-        place = (item.incident.parent or f"{item.namespace}/{item.relay}/{item.incident.id}", item.incident.state)
-        groups.setdefault(place, []).append(item)
     wide = width >= 100
     head = [*(["NAMESPACE"] if namespaces else []), "RELAY", "TYPE", "SEVERITY"]
     head += [*(["STATE"] if states else []), *(["SINCE"] if wide else []), "LASTS"]
     head += [*(["TIMES"] if wide else []), "MESSAGE"]
-    rows = [head, *(_row(group, now, head) for group in groups.values())]
+    rows = [head, *(_row(group, now, head) for group in grouped(found))]
     widths = [max(len(row[number]) for row in rows) for number in range(len(head) - 1)]
     room = max(LEAST_MESSAGE, width - sum(widths) - 2 * len(widths))
     lines = []
@@ -107,30 +79,21 @@ def table(found: Sequence[Found], now: datetime, *, width: int, namespaces: bool
     return "\n".join(lines)
 
 
-def _row(group: Sequence[Found], now: datetime, head: Sequence[str]) -> list[str]:
-    first = min(group, key=lambda item: (item.incident.started_at, item.namespace, item.relay))
-    incident = first.incident
-    start, end = _time(incident.started_at), _time(incident.resolved_at) or now
-    spaces = {item.namespace for item in group}
+def _row(group: Group, now: datetime, head: Sequence[str]) -> list[str]:
+    first, incident = group.first, group.first.incident
+    spaces = {item.namespace for item in group.found}
     cells = {
         "NAMESPACE": first.namespace if len(spaces) == 1 else f"{len(spaces)} namespaces",
-        "RELAY": first.relay if len(group) == 1 else f"{len(group)} relays",
+        "RELAY": first.relay if len(group.found) == 1 else f"{len(group.found)} relays",
         "TYPE": incident.type,
         "SEVERITY": incident.severity,
         "STATE": incident.state,
         "SINCE": incident.started_at.replace("T", " ").removesuffix("Z"),
-        "LASTS": lag_display((end - start).total_seconds()) if start else "-",
+        "LASTS": lag_display(group.seconds(now)),
         "TIMES": str(incident.occurrences),
         "MESSAGE": " ".join(incident.message.split())[:WIDEST],
     }
     return [cells[name] for name in head]
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return moment(text) if text else None
-    except ValueError:
-        return None
 
 
 def _cut(text: str, room: int) -> str:

@@ -10,13 +10,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 
 from outboxrelay.adapters.broker_probe import BrokerProbe
 from outboxrelay.adapters.clock import SystemClock
 from outboxrelay.adapters.database_probe import DatabaseProbe
-from outboxrelay.adapters.http_server import Reply, Route, serve
+from outboxrelay.adapters.http_server import Reply, Route, serve, serve_site
 from outboxrelay.adapters.kube import KubeClient, open_client
 from outboxrelay.adapters.kube_lease import KubeLease
 from outboxrelay.adapters.kube_objects import KubeObjects
@@ -27,11 +28,15 @@ from outboxrelay.api.incidents import Severity
 from outboxrelay.controller.apply import Applier
 from outboxrelay.controller.children import Children
 from outboxrelay.controller.claims import Claims
+from outboxrelay.controller.console.answers import Request
+from outboxrelay.controller.console.history import History
+from outboxrelay.controller.console.knowledge import Knowledge, Standing
+from outboxrelay.controller.ending import exit_code
 from outboxrelay.controller.events import Events
-from outboxrelay.controller.handlers import WatchEnded, watch_relays
+from outboxrelay.controller.handlers import watch_relays
 from outboxrelay.controller.health import Health
 from outboxrelay.controller.incidents import IncidentKeeper
-from outboxrelay.controller.leader import Leader, LeadershipLost, Predecessor
+from outboxrelay.controller.leader import Leader, Predecessor
 from outboxrelay.controller.metrics import Metrics
 from outboxrelay.controller.notifications import Notifications, Receiver
 from outboxrelay.controller.prober import Prober
@@ -39,23 +44,22 @@ from outboxrelay.controller.queue import WorkQueue
 from outboxrelay.controller.reconcile import Reconciler
 from outboxrelay.controller.relays import Body, Relays, is_new, key_of
 from outboxrelay.controller.reporter import Reporter, found_status
-from outboxrelay.controller.resync import BlindWatch, Resync
+from outboxrelay.controller.resync import BlindWatch, Resync, wait_for_relays
 from outboxrelay.controller.rollouts import Rollouts, is_critical
 from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.pacing import numbers_interval
-from outboxrelay.errors import ClusterFault
 from outboxrelay.settings import ControllerSettings
+
+if TYPE_CHECKING:
+    from outboxrelay.controller.console.console import Console
 
 log = structlog.get_logger(__name__)
 
-WAIT_FOR_API_SECONDS = 2.0
 STOP_SECONDS = 10.0
 SETTLED_SECONDS = 30.0
 """A new leader that works for this long has settled: the failover is over."""
-EXPECTED_ENDS = (LeadershipLost, BlindWatch, WatchEnded)
-EXIT_ENDED = 1
 
 
 async def run_controller(settings: ControllerSettings) -> int:
@@ -64,55 +68,39 @@ async def run_controller(settings: ControllerSettings) -> int:
     # What was imported stays: the garbage collector need not look through it again and again.
     gc.freeze()
     health, metrics = Health(), Metrics()
-    async with open_client() as client, serve(_routes(health, metrics), settings.port, host="0.0.0.0"):  # noqa: S104
+    async with (
+        open_client() as client,
+        serve(_routes(health, metrics), settings.port, host="0.0.0.0"),  # noqa: S104
+        _console(settings, health) as console,
+    ):
         log.info("controller_started", identity=settings.identity, namespaces=settings.namespaces or "all")
-        work = asyncio.create_task(_stand_and_lead(settings, client, health, metrics), name="controller")
+        work = asyncio.create_task(_stand_and_lead(settings, client, health, metrics, console), name="controller")
         stopped = asyncio.create_task(stop.wait(), name="signals")
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         asked = stop.is_set()
         stopped.cancel()
         work.cancel()
         await asyncio.wait({work}, timeout=STOP_SECONDS)
-        return _exit_code(work, asked)
+        return exit_code(work, asked, STOP_SECONDS)
 
 
-def _exit_code(work: asyncio.Task[None], asked: bool) -> int:
-    """0 for a stop that was asked for; a bug is raised."""
-    if not work.done():
-        log.error("stop_took_too_long", seconds=STOP_SECONDS)
-        return EXIT_ENDED
-    error = None if work.cancelled() else work.exception()
-    if error is None:
-        return 0 if asked else EXIT_ENDED
-    ends, rest = error.split(EXPECTED_ENDS) if isinstance(error, BaseExceptionGroup) else (None, error)
-    if rest is not None and not isinstance(rest, EXPECTED_ENDS):
-        raise rest
-    for end in _leaves(ends) if ends is not None else [error]:
-        log.error("controller_ended", cause=type(end).__name__, message=str(end))
-    return EXIT_ENDED
-
-
-def _leaves(group: BaseException) -> list[BaseException]:
-    if not isinstance(group, BaseExceptionGroup):
-        return [group]
-    return [leaf for item in group.exceptions for leaf in _leaves(item)]
-
-
-async def _stand_and_lead(settings: ControllerSettings, client: KubeClient, health: Health, metrics: Metrics) -> None:
+async def _stand_and_lead(
+    settings: ControllerSettings, client: KubeClient, health: Health, metrics: Metrics, console: "Console | None"
+) -> None:
     objects, clock = KubeObjects(client), SystemClock()
 
-    def connected() -> None:
-        health.connected = True
+    def saw(holder: str) -> None:
+        health.connected, health.holder = True, holder
 
     lease = KubeLease(objects, settings.lease_namespace, settings.lease_name)
-    leader = Leader(lease, settings.identity, clock=clock, connected=connected)
+    leader = Leader(lease, settings.identity, clock=clock, saw=saw)
     await leader.acquire()
     health.leading = True
     metrics.leading.set(1)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(leader.keep(), name="lease")
-            work = _lead(settings, client, health, metrics, leader.predecessor)
+            work = _lead(settings, client, health, metrics, console, leader.predecessor)
             group.create_task(work, name="leader's work")
     finally:
         health.leading = health.working = False
@@ -125,6 +113,7 @@ async def _lead(
     client: KubeClient,
     health: Health,
     metrics: Metrics,
+    console: "Console | None",
     predecessor: Predecessor | None,
 ) -> None:
     """A leader's work, until something of it ends."""
@@ -190,7 +179,7 @@ async def _lead(
             metrics.counted(reconciler.reconcile).__call__, is_critical=lambda key: is_critical(relays.get(key))
         )
         resync = Resync(objects, relays, wake, clock=clock, namespaces=settings.namespaces)
-        await _wait_for_relays(resync)
+        await wait_for_relays(resync)
 
         def deliver(event: str | None, body: Body) -> None:
             news = relays.is_news(event, body)
@@ -212,6 +201,9 @@ async def _lead(
             if predecessor is not None:
                 group.create_task(_tell_of_failover(incidents, predecessor), name="failover")
             group.create_task(prober.run(), name="prober")
+            if console is not None:
+                knowledge = Knowledge(relays, children.pods, prober.results, clock, History())
+                group.create_task(console.lead(knowledge, reconciler.numbers), name="console")
             group.create_task(children.run(settings.namespaces), name="children")
             await children.synced()
             group.create_task(queue.run(), name="queue")
@@ -228,6 +220,25 @@ async def _tell_of_failover(incidents: IncidentKeeper, predecessor: Predecessor)
 
 
 @asynccontextmanager
+async def _console(settings: ControllerSettings, health: Health) -> AsyncIterator["Console | None"]:
+    """The console where it is asked for, on the loopback of the pod: that is where kubectl port-forward comes from."""
+    port = settings.console_port
+    if port is None:
+        yield None
+        return
+    # The templates' library takes memory that nobody need spend who shows nothing.
+    from outboxrelay.controller.console.console import Console
+
+    def standing() -> Standing:
+        return Standing(settings.identity, health.leading, health.holder, settings.lease_namespace, port)
+
+    console = Console(standing, clock=SystemClock())
+    async with serve_site(lambda *call: console.answer(Request(*call)), port, "--console-port"):
+        log.info("console_served", address=f"http://localhost:{port}")
+        yield console
+
+
+@asynccontextmanager
 async def _notifications(settings: ControllerSettings, metrics: Metrics) -> AsyncIterator[Notifications]:
     clock = SystemClock()
     operator = f"{settings.lease_namespace}/{settings.lease_name}"
@@ -237,19 +248,6 @@ async def _notifications(settings: ControllerSettings, metrics: Metrics) -> Asyn
         yield Notifications(
             receivers, clock=clock, least=Severity(settings.notify_severity), count=metrics.incidents.noticed
         )
-
-
-async def _wait_for_relays(resync: Resync) -> None:
-    """Wait until OutboxRelays can be listed: kopf would end at once where the CRD or a permission is missing."""
-    while True:
-        try:
-            await resync.first()
-        except ClusterFault as fault:
-            hint = "install crds/outboxrelays.yaml" if fault.status == 404 else "see docs/rbac.md"
-            log.error("relays_not_listed", message=str(fault), hint=hint if fault.status else None)
-            await asyncio.sleep(WAIT_FOR_API_SECONDS)
-            continue
-        return
 
 
 async def _resync(resync: Resync, health: Health) -> None:

@@ -12,6 +12,8 @@ class Health:
     leading: bool = False
     working: bool = False
     """Whether a leader's watches are up."""
+    holder: str = ""
+    """Who holds the Lease, as last seen."""
     blind: str = ""
     """Why the process must be replaced."""
 

@@ -55,11 +55,12 @@ class LeadershipLost(RuntimeError):
 class Leader:
     """One candidate."""
 
-    def __init__(self, lease: LeaseStore, identity: str, *, clock: Clock, connected: Callable[[], None]) -> None:
+    def __init__(self, lease: LeaseStore, identity: str, *, clock: Clock, saw: Callable[[str], None]) -> None:
         self._lease = lease
         self._me = identity
         self._clock = clock
-        self._connected = connected
+        self._saw = saw
+        """Told at each look at the Lease who holds it; empty where nobody does."""
         self._sighting: Sighting | None = None
         self._renewed_at = float("-inf")
         self.predecessor: Predecessor | None = None
@@ -87,7 +88,7 @@ class Leader:
         """Look at the Lease once and do what is to be done; whether this candidate leads."""
         try:
             record = await self._lease.read()
-            self._connected()
+            self._saw(record.holder if record else "")
             self._sighting = sighted(self._sighting, record, self._clock.monotonic())
             return await self._act(record)
         except ClusterFault as fault:

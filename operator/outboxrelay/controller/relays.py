@@ -75,6 +75,10 @@ class Relays:
         """Every relay known."""
         return list(self._bodies)
 
+    def bodies(self) -> list[Body]:
+        """Every body known."""
+        return list(self._bodies.values())
+
     def delivered(self) -> dict[Key, Version]:
         """What the watch delivered."""
         return dict(self._delivered)

@@ -18,6 +18,7 @@ from outboxrelay.manifests.kinds import RELAY, ResourceKind
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 20.0
+WAIT_FOR_API_SECONDS = 2.0
 RECHECK_SECONDS = 4.0
 """A difference is looked at again soon: nearly always the watch was only a moment behind."""
 
@@ -106,3 +107,16 @@ class Resync:
         if body is not None:
             log.warning("missed_event_repaired", namespace=key[0], relay=key[1])
             self._wake(self._relays.repair(body))
+
+
+async def wait_for_relays(resync: Resync) -> None:
+    """Wait until OutboxRelays can be listed: kopf would end at once where the CRD or a permission is missing."""
+    while True:
+        try:
+            await resync.first()
+        except ClusterFault as fault:
+            hint = "install crds/outboxrelays.yaml" if fault.status == 404 else "see docs/rbac.md"
+            log.error("relays_not_listed", message=str(fault), hint=hint if fault.status else None)
+            await asyncio.sleep(WAIT_FOR_API_SECONDS)
+            continue
+        return

@@ -4,7 +4,7 @@ What comes before a relay is named by its ``spec.dependsOn``; relays with the sa
 belong together too, in the order of their ``outboxrelay.dev/chain-stage``. Both stay within a namespace.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from outboxrelay.decisions.precedence import circle_in, circles_in_order, connec
 MISSING = "NotFound"
 Why = Literal["NotDelivering", "LargestLag"]
 Followers = dict[str, list[str]]
+Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +71,35 @@ class Chain:
     """False where the lag of a stage is not known: it is at least that."""
     problems: tuple[str, ...]
     """What is wrong with how it is declared, and what to do."""
+    links: tuple[tuple[str, str], ...]
+    """Pairs of relays of which the first comes right before the second."""
 
     @property
     def members(self) -> list[Member]:
         """All members in order."""
         return [member for stage in self.stages for member in stage]
 
+    @property
+    def headline(self) -> str:
+        """How many relays it has and how late it is."""
+        relays = len(self.members)
+        lag = f"{'' if self.lag_known else 'at least '}{lag_display(self.lag)}"
+        return f"{relays} {'relay' if relays == 1 else 'relays'}, lag {lag} in all"
 
-def chains(bodies: Iterable[Mapping[str, Any]]) -> list[Chain]:
-    """Every chain of at least two relays, or with the label, by namespace and name."""
+    @property
+    def held_up(self) -> str:
+        """Which stage the others wait for, and why."""
+        return f"held up by {self.holder.name}: {self.holder.message}" if self.holder else "no stage holds it up"
+
+
+def chains(bodies: Iterable[Body], row: Callable[[Body], Row] = row_of) -> list[Chain]:
+    """Every chain of at least two relays, or with the label, by namespace and name; ``row`` may remember rows."""
     spaces: dict[str, dict[str, Member]] = {}
     for body in bodies:
-        row = row_of(body)
-        spaces.setdefault(row.namespace, {})[row.name] = _member(body, row)
-    found = [chain for space, members in spaces.items() for chain in _chains_of(space, members)]
-    return sorted(found, key=lambda chain: (chain.namespace, chain.name))
+        found = row(body)
+        spaces.setdefault(found.namespace, {})[found.name] = _member(body, found)
+    every = [chain for space, members in spaces.items() for chain in _chains_of(space, members)]
+    return sorted(every, key=lambda chain: (chain.namespace, chain.name))
 
 
 def _chains_of(namespace: str, known: dict[str, Member]) -> list[Chain]:
@@ -152,6 +167,7 @@ def _chain(namespace: str, group: Sequence[Member], followers: Followers) -> Cha
         lag=most,
         lag_known=all(member.lag is not None for member in group),
         problems=tuple(_problems(namespace, stages, circles, inner)),
+        links=tuple((name, other) for name in sorted(members) for other in dict.fromkeys(inner[name])),
     )
 
 

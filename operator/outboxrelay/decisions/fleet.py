@@ -176,7 +176,8 @@ def count_display(number: int | None, *, exact: bool = True) -> str:
 
 def printable(text: str) -> str:
     """``text`` in one line, without anything that a terminal would obey."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    plain = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(plain.split())
 
 
 _NUMBERS: dict[Sort, Callable[[Row], int]] = {

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from outboxrelay.api.report import RelayReport
 from outboxrelay.api.status import (
     Backlog,
@@ -126,7 +128,10 @@ def parse_conditions(items: object) -> list[ConditionStatus]:
     for item in items if isinstance(items, list) else []:
         known = {key: item[key] for key in _CONDITION_FIELDS if key in item} if isinstance(item, dict) else {}
         if known.keys() >= _REQUIRED and known["status"] in ("True", "False", "Unknown"):
-            result.append(ConditionStatus.model_validate(known))
+            try:
+                result.append(ConditionStatus.model_validate(known))
+            except ValidationError:
+                continue
     return result
 
 

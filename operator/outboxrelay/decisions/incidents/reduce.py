@@ -6,7 +6,7 @@ within ten minutes is the same incident once more, and must stay away longer eac
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -145,7 +145,7 @@ def ended(before: Incidents, now: datetime) -> tuple[Incidents, tuple[Change, ..
 
 def _counted(before: Incidents, observation: Observation, now: datetime) -> dict[Mark, Signal]:
     """The signals by mark, without symptoms that something else explains."""
-    explained = observation.explained or _aftermath(before, now)
+    explained = observation.explained or _aftermath(before, {item.mark for item in observation.signals}, now)
     return {item.mark: item for item in observation.signals if not (explained and KINDS[item.type].symptom)}
 
 
@@ -157,13 +157,13 @@ def _held(before: Incidents, observation: Observation, signals: Mapping[Mark, Si
     return (observation.unknown | hidden) - foreign
 
 
-def _aftermath(before: Incidents, now: datetime) -> bool:
-    """Whether a cause is about to close, or has just been closed."""
+def _aftermath(before: Incidents, seen: Collection[Mark], now: datetime) -> bool:
+    """Whether a cause is not ``seen`` any more and about to close, from the first such look on, or was just closed."""
     for item in before.items:
         kind = kind_of(item.type)
         if kind is None or not kind.explains:
             continue
-        closing = item.open and item.mark in before.good
+        closing = item.open and item.mark not in seen
         if closing or (item.resolved_at and (now - item.resolved_at).total_seconds() < AFTERMATH_SECONDS):
             return True
     return False
