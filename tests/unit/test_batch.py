@@ -24,6 +24,11 @@ def test_named_rows_go_and_the_others_stay_in_their_order(ids: list[int], named:
     check(list(ids), set(named))
 
 
+@given(st.permutations(range(8)), st.sets(st.integers(-1, 8)))
+def test_numbers_that_do_not_ascend_are_found_all_the_same(ids: list[int], named: set[int]) -> None:
+    check(list(ids), set(named))
+
+
 @given(st.permutations("zyxabc"), st.sets(st.sampled_from("abcdz")))
 def test_texts_are_taken_out_in_whatever_order_they_are(ids: list[str], named: set[str]) -> None:
     check(list(ids), set(named))

@@ -107,7 +107,11 @@ class TopicProbe:
     def _ask(self, topic: str) -> Callable[[], tuple[int, int] | None]:
         """For max.message.bytes and min.insync.replicas; None where they are not told: a user may not read them."""
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        [future] = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS).values()
+        try:
+            [future] = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS).values()
+        except KafkaException:
+            # A client that cannot even ask any more: what it is used for next says why.
+            return lambda: None
 
         def answer() -> tuple[int, int] | None:
             try:
