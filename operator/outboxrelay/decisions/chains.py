@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from outboxrelay.api.names import LABEL_CHAIN, LABEL_CHAIN_STAGE
 from outboxrelay.decisions.backlog import lag_display
+from outboxrelay.decisions.bodies import mapping
 from outboxrelay.decisions.fleet import DEFAULT_OBJECTIVE, Health, Row, printable, row_of
 from outboxrelay.decisions.precedence import circle_in, circles_in_order, connected
 
@@ -222,8 +223,8 @@ def _problems(
 
 
 def _member(body: Mapping[str, Any], row: Row) -> Member:
-    labels = _mapping(_mapping(body.get("metadata")).get("labels"))
-    spec = _mapping(body.get("spec"))
+    labels = mapping(mapping(body.get("metadata")).get("labels"))
+    spec = mapping(body.get("spec"))
     return Member(
         name=row.name,
         row=row,
@@ -244,7 +245,3 @@ def depends_on(spec: Mapping[str, Any]) -> tuple[str, ...]:
 def _stage(member: Member) -> int | None:
     text = member.stage_label
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -11,6 +11,7 @@ from typing import Any
 from outboxrelay.api.incidents import IncidentStatus
 from outboxrelay.api.names import Condition, Reason
 from outboxrelay.decisions.backlog import quantity_display
+from outboxrelay.decisions.bodies import mapping
 from outboxrelay.decisions.incidents.status import parse_incidents
 
 
@@ -96,9 +97,9 @@ class Totals:
 
 def row_of(body: Mapping[str, Any]) -> Row:
     """The row of one OutboxRelay."""
-    metadata, spec, status = (_mapping(body.get(part)) for part in ("metadata", "spec", "status"))
-    backlog = _mapping(status.get("backlog"))
-    scaling = _mapping(status.get("scaling"))
+    metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
+    backlog = mapping(status.get("backlog"))
+    scaling = mapping(status.get("scaling"))
     health, state, message = _ready(status.get("conditions"))
     incidents = tuple(item for item in parse_incidents(status.get("incidents")) if item.state == "Open")
     if health is Health.WELL:
@@ -114,14 +115,14 @@ def row_of(body: Mapping[str, Any]) -> Row:
         backlog=_number(backlog.get("rows")),
         backlog_exact=backlog.get("exact") is not False,
         delivered=_number(backlog.get("deliveredPerSecond")),
-        arriving=_number(_mapping(scaling.get("lastDecision")).get("arrivingPerSecond")),
+        arriving=_number(mapping(scaling.get("lastDecision")).get("arrivingPerSecond")),
         pods=printable(str(scaling.get("summary") or "-")),
         incidents=incidents,
-        held_keys=_number(_mapping(status.get("held")).get("keys")) or 0,
+        held_keys=_number(mapping(status.get("held")).get("keys")) or 0,
         quarantined=_number(status.get("quarantinedRows")) or 0,
-        table=printable(str(_mapping(_mapping(spec.get("source")).get("table")).get("name") or "-")),
-        topic=printable(str(_mapping(spec.get("target")).get("topic") or "-")),
-        objective=_number(_mapping(spec.get("objectives")).get("maxLagSeconds")) or DEFAULT_OBJECTIVE,
+        table=printable(str(mapping(mapping(spec.get("source")).get("table")).get("name") or "-")),
+        topic=printable(str(mapping(spec.get("target")).get("topic") or "-")),
+        objective=_number(mapping(spec.get("objectives")).get("maxLagSeconds")) or DEFAULT_OBJECTIVE,
     )
 
 
@@ -194,7 +195,7 @@ def _or_least(number: int | None) -> int:
 
 def _ready(conditions: object) -> tuple[Health, str, str]:
     for item in conditions if isinstance(conditions, list) else []:
-        found = _mapping(item)
+        found = mapping(item)
         if found.get("type") != Condition.READY:
             continue
         reason = printable(str(found.get("reason") or "-"))
@@ -203,10 +204,6 @@ def _ready(conditions: object) -> tuple[Health, str, str]:
             health = Health.OFF
         return health, reason, str(found.get("message") or "")
     return Health.UNKNOWN, Reason.PENDING.value, "the operator has not told of this relay yet"
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _number(value: object) -> int | None:

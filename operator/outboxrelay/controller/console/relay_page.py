@@ -1,6 +1,6 @@
 """One relay in detail: how it is, its last hour, incidents, conditions, pods, and how its number of pods came about."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from outboxrelay.controller.console.fleet_page import FEW_ROWS
 from outboxrelay.controller.console.history import MINUTES, UNKNOWN
 from outboxrelay.controller.console.knowledge import Knowledge
 from outboxrelay.controller.relays import Body, key_of
+from outboxrelay.decisions.bodies import mapping
 from outboxrelay.decisions.chains import chains
 from outboxrelay.decisions.explanation import explained
 from outboxrelay.decisions.facts import PodFacts, PodReport
@@ -50,10 +51,10 @@ class Pod:
 
 def context(body: Body, knowledge: Knowledge, now: datetime) -> dict[str, Any]:
     """What the template shows."""
-    key, status = key_of(body), _mapping(body.get("status"))
+    key, status = key_of(body), mapping(body.get("status"))
     row, series = knowledge.row(body), knowledge.history.of(key)
     size = {"width": WIDTH, "height": HEIGHT, "columns": COLUMNS}
-    held = _mapping(status.get("held"))
+    held = mapping(status.get("held"))
     pods = _pods(knowledge, key)
     return {
         "row": row,
@@ -98,10 +99,6 @@ def _mark(condition: ConditionStatus) -> str:
     if condition.type in QUIET or condition.reason in PLAIN:
         return "note"
     return "late" if condition.type in (Condition.QUARANTINED, Condition.ROLLED_OUT) else "failing"
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _texts(value: object) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from outboxrelay.api.incidents import IncidentStatus
+from outboxrelay.decisions.bodies import mapping
 from outboxrelay.decisions.incidents.status import moment, parse_incidents
 
 
@@ -40,7 +41,7 @@ def collect(bodies: Iterable[Mapping[str, Any]], *, resolved_too: bool) -> list[
     found = [
         Found(body["metadata"]["namespace"], body["metadata"]["name"], item)
         for body in bodies
-        for item in parse_incidents(_mapping(body.get("status")).get("incidents"))
+        for item in parse_incidents(mapping(body.get("status")).get("incidents"))
         if resolved_too or item.state == "Open"
     ]
     return worst_first(found)
@@ -67,7 +68,3 @@ def _time(text: str | None) -> datetime | None:
         return moment(text) if text else None
     except ValueError:
         return None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
