@@ -54,6 +54,11 @@ def test_relay_pods_have_no_api_token() -> None:
     assert service_account(manifest())["automountServiceAccountToken"] is False
 
 
+def test_a_pod_whose_node_has_no_processor_to_spare_has_three_minutes_to_start() -> None:
+    probe = pod_spec(made())["containers"][0]["startupProbe"]
+    assert probe["failureThreshold"] * probe["periodSeconds"] == 180
+
+
 def test_a_new_pod_is_ready_before_an_old_one_ends() -> None:
     assert made()["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 

@@ -11,6 +11,9 @@ from outboxrelay.manifests.secrets import references
 USER = 65532
 """User and group of the image."""
 DEFAULT_RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}}
+STARTUP_SECONDS = 180
+"""A pod that has not answered for so long is started anew. On a node without a processor to spare starts take minutes,
+and who ends them too soon makes them all begin again; that a relay does not deliver is an incident long before."""
 
 
 def pod_template(manifest: RelayManifest, image: str, credentials: str, priority_class: str = "") -> dict[str, Any]:
@@ -75,7 +78,7 @@ def _container(manifest: RelayManifest, image: str) -> dict[str, Any]:
         "args": ["relay", "--config", config, "--credentials", names.CREDENTIALS_DIRECTORY],
         "env": [{"name": "OUTBOXRELAY_RELAY_MEMBER", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "http", "containerPort": names.RELAY_PORT, "protocol": "TCP"}],
-        "startupProbe": _probe("/livez", period=1, failures=60),
+        "startupProbe": _probe("/livez", period=1, failures=STARTUP_SECONDS),
         "livenessProbe": _probe("/livez", period=10, failures=3),
         "readinessProbe": _probe("/readyz", period=2, failures=2),
         "resources": manifest.spec.template.resources or DEFAULT_RESOURCES,
