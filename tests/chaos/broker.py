@@ -59,7 +59,7 @@ class Broker:
         )
         arguments = ["format", "--standalone", "--cluster-id", CLUSTER_ID, "--config", str(self._properties)]
         done = subprocess.run(
-            java("-Xmx128m", "kafka.tools.StorageTool", *arguments), capture_output=True, text=True, timeout=120
+            self._java("-Xmx128m", "kafka.tools.StorageTool", *arguments), capture_output=True, text=True, timeout=120
         )
         if done.returncode != 0:
             raise RuntimeError(f"formatting Kafka's storage failed:\n{(done.stdout + done.stderr)[-2000:]}")
@@ -72,7 +72,7 @@ class Broker:
     def start(self, seconds: float = 180) -> None:
         """Start, and wait until it takes connections."""
         with self._log.open("ab") as log:
-            command = java("-Xms128m", "-Xmx512m", "kafka.Kafka", str(self._properties))
+            command = self._java("-Xms128m", "-Xmx512m", "kafka.Kafka", str(self._properties))
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + seconds
         while not self._listens():
@@ -97,6 +97,16 @@ class Broker:
         """Go on."""
         self._send(signal.SIGCONT)
 
+    def _java(self, *arguments: str) -> list[str]:
+        """A program of Kafka's; its classes were recorded when the cluster was brought up."""
+        classes = kafka_build.classes()
+        recorded = f"-XX:SharedArchiveFile={classes}" if classes.exists() else "-Xshare:auto"
+        logging = f"-Dlog4j2.configurationFile={paths.CONFIG / 'log4j2.properties'}"
+        tuning = ["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.net.preferIPv4Stack=true"]
+        # It unpacks libraries, which a broker that is killed leaves behind: they go with this folder.
+        tuning += [f"-Djava.io.tmpdir={self._properties.parent}", "-XX:-UsePerfData", logging, recorded]
+        return ["java", *tuning, "-cp", f"{kafka_build.jars()}/*", *arguments]
+
     def _listens(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection((paths.KAFKA_IP, self._port), 1):
             return True
@@ -114,12 +124,3 @@ class Broker:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-
-
-def java(*arguments: str) -> list[str]:
-    """A program of Kafka's; its classes were recorded when the cluster was brought up."""
-    classes = kafka_build.classes()
-    recorded = f"-XX:SharedArchiveFile={classes}" if classes.exists() else "-Xshare:auto"
-    logging = f"-Dlog4j2.configurationFile={paths.CONFIG / 'log4j2.properties'}"
-    tuning = ["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.net.preferIPv4Stack=true", logging, recorded]
-    return ["java", *tuning, "-cp", f"{kafka_build.jars()}/*", *arguments]

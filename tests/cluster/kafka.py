@@ -151,4 +151,6 @@ def _format() -> None:
 def _java(*arguments: str) -> list[str]:
     logging = f"-Dlog4j2.configurationFile={paths.CONFIG / 'log4j2.properties'}"
     tuning = ["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.net.preferIPv4Stack=true", logging]
+    # It unpacks libraries, which a broker that is killed leaves behind: they go with the cluster's folder.
+    tuning += [f"-Djava.io.tmpdir={_FOLDER}", "-XX:-UsePerfData"]
     return ["java", *tuning, "-cp", f"{kafka_build.jars()}/*", *arguments]

@@ -45,12 +45,13 @@ def progress(passed: float, ended: Mapping[str, Result], running: Mapping[str, s
 
 def table(total: float, ended: Mapping[str, Result]) -> str:
     """One row for each part, in the order in which they began."""
-    rows = [f"{'part':<12}{'':<14}{'began at':>10}{'took':>10}"]
+    name_width = max(map(len, ("part", *ended))) + 2
+    rows = [f"{'part':<{name_width}}{'':<14}{'began at':>10}{'took':>10}"]
     for name, result in sorted(ended.items(), key=lambda item: (item[1].outcome is Outcome.NOT_RUN, item[1].began)):
         times = f"{clock(result.began):>10}{result.seconds:>8.1f} s" if result.outcome is not Outcome.NOT_RUN else ""
-        rows.append(f"{name:<12}{result.outcome:<14}{times}".rstrip())
+        rows.append(f"{name:<{name_width}}{result.outcome:<14}{times}".rstrip())
     well = all(result.outcome is Outcome.OK for result in ended.values())
-    rows.append(f"{'all':<12}{'ok' if well else 'FAILED':<14}{'':>10}{total:>8.1f} s")
+    rows.append(f"{'all':<{name_width}}{'ok' if well else 'FAILED':<14}{'':>10}{total:>8.1f} s")
     return "\n".join(rows)
 
 

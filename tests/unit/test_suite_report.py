@@ -58,3 +58,8 @@ def test_the_table_has_every_part_in_the_order_in_which_they_began() -> None:
     assert [row[0] for row in rows] == ["part", "early", "late", "never", "all"]
     assert rows[1] == ["early", "FAILED", "0:00", "61.2", "s"]
     assert rows[-1] == ["all", "FAILED", "70.0", "s"]
+
+
+def test_a_long_name_of_a_part_stays_apart_from_how_it_went() -> None:
+    printed = report.table(70, {"previous image 2": Result(Outcome.OK, 0, 5), "unit": Result(Outcome.OK, 5, 5)})
+    assert {line.index("ok") for line in printed.split("\n")[1:]} == {18}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -142,7 +143,7 @@ sys.exit(Suite([work, later, tidy]).run())
     suite.send_signal(number)
     printed, _ = suite.communicate(timeout=30)
     assert suite.returncode == 130
-    assert "work        interrupted" in printed
+    assert re.search(r"^work +interrupted", printed, re.MULTILINE)
     assert (tmp_path / "heard").exists()
     assert (tmp_path / "tidied").exists()
     assert not (tmp_path / "later").exists()
