@@ -3,6 +3,7 @@
 * OutboxRelayError
   x InvalidInput               what somebody wrote is wrong: spec, file, flag, environment (exit code 2)
   x CannotRun                  the machine or the cluster does not let it do what was asked (exit code 1)
+  x NotAsked                   the operator had no time for a question: nothing is known of who was to answer
   x Fault                      something outside is wrong; carries a Reason for conditions and reports
     + SourceFault              the database: back off, verify again
       . ServerChanged          it is another server now, or was restarted: forget what is known of its rows
@@ -26,6 +27,10 @@ class InvalidInput(OutboxRelayError):
 
 class CannotRun(OutboxRelayError):
     """What was asked for is right, and cannot be done now: a port that is taken, a cluster that is not there."""
+
+
+class NotAsked(OutboxRelayError):
+    """A question had no turn, or an answer may have come unnoticed. It says nothing about who was to answer."""
 
 
 class Fault(OutboxRelayError):

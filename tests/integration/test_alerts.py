@@ -108,6 +108,7 @@ WANTED = steady(f'outboxrelay_scaling_desired_replicas{{{RELAY},instance="a"}}',
 OTHER_RELAY_SCRAPED = steady('outboxrelay_ready{namespace="shop",relay="billing"}')
 BACKLOG = f"outboxrelay_relay_backlog_rows{{{RELAY}}}"
 NOTICES = 'outboxrelay_notifications_total{receiver="webhook",result='
+LATE = f"outboxrelay_controller_late_seconds_total{{{OPERATOR}}}"
 FAILED = f'outboxrelay_controller_reconciles_total{{{OPERATOR},result="failed"}}'
 CASES = [
     *(item for kind in OF_RELAYS for item in opened_and_closed(kind)),
@@ -136,6 +137,9 @@ CASES = [
     case("OutboxRelayBacklogGrowing", [{"series": BACKLOG, "values": "1200+20x120"}], "25m", SHOP),
     case("OutboxRelayBacklogGrowing", [{"series": BACKLOG, "values": "9000-20x120"}], "25m", None),
     case("OutboxRelayBacklogGrowing", [{"series": BACKLOG, "values": "0+5x120"}], "25m", None),
+    case("OutboxRelayOperatorLate", [{"series": LATE, "values": "0+9x120"}], "6m", OPS),
+    case("OutboxRelayOperatorLate", [{"series": LATE, "values": "0+9x8 72+0x112"}], "6m", None),
+    case("OutboxRelayOperatorLate", [{"series": LATE, "values": "0+6x120"}], "20m", None),
     case("OutboxRelayReconcilesFail", [{"series": FAILED, "values": "0+1x120"}], "12m", OPS),
     case("OutboxRelayReconcilesFail", [{"series": FAILED, "values": "5+0x120"}], "12m", None),
     *(

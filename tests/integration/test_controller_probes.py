@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
@@ -13,11 +13,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from outboxrelay.adapters.broker_probe import BrokerProbe
+from outboxrelay.adapters.clock import SystemClock
 from outboxrelay.adapters.database_probe import DatabaseProbe
 from outboxrelay.api.names import Reason
 from outboxrelay.api.spec import OutboxRelaySpec
+from outboxrelay.controller.lateness import Lateness
 from outboxrelay.decisions.facts import Exclusions
-from outboxrelay.errors import SourceFault, TargetFault
+from outboxrelay.errors import NotAsked, SourceFault, TargetFault
 from tests.support.relay_bodies import manifest
 from tests.support.rig import Rig
 from tests.support.waiting import until
@@ -47,7 +49,7 @@ async def database() -> AsyncIterator[str]:
 @pytest.fixture
 async def probe() -> AsyncIterator[DatabaseProbe]:
     """Closed at the end."""
-    made = DatabaseProbe()
+    made = DatabaseProbe(Lateness(SystemClock(), float))
     yield made
     await made.close()
 
@@ -195,7 +197,7 @@ async def test_relays_of_one_database_share_one_connection(database: str, probe:
 async def test_a_topic_is_found_or_named_and_never_created() -> None:
     servers, topic = os.environ["OUTBOXRELAY_KAFKA_SERVERS"], f"probe-{uuid.uuid4().hex[:8]}"
     wanted = spec(target={"bootstrapServers": servers.split(","), "topic": topic})
-    admin, brokers = AdminClient({"bootstrap.servers": servers}), BrokerProbe()
+    admin, brokers = AdminClient({"bootstrap.servers": servers}), BrokerProbe(Lateness(SystemClock(), float))
     try:
         for _ in range(2):
             with pytest.raises(TargetFault, match=f"topic {topic} not found") as raised:
@@ -218,7 +220,7 @@ async def test_a_topic_is_found_or_named_and_never_created() -> None:
 
 
 async def test_brokers_that_are_away_are_named_within_the_probes_time() -> None:
-    brokers = BrokerProbe()
+    brokers = BrokerProbe(Lateness(SystemClock(), float))
     away = spec(target={"bootstrapServers": ["127.0.0.1:9"], "topic": "x"})
     with pytest.raises(TargetFault, match=r"Kafka at 127\.0\.0\.1:9: ") as raised:
         await brokers.check(away, {}, 1.0)
@@ -228,7 +230,7 @@ async def test_brokers_that_are_away_are_named_within_the_probes_time() -> None:
 
 async def test_a_wrong_sasl_password_is_an_authentication_failure_that_names_the_secret() -> None:
     servers = os.environ["OUTBOXRELAY_KAFKA_SASL_PLAINTEXT_SERVERS"]
-    brokers = BrokerProbe()
+    brokers = BrokerProbe(Lateness(SystemClock(), float))
     wanted = spec(
         target={
             "bootstrapServers": servers.split(","),
@@ -259,9 +261,58 @@ async def test_a_critical_relay_does_not_wait_behind_the_others_of_its_database(
         await asyncio.sleep(0.5)
         vital = spec(isolation={"tier": "Critical"}, source={"table": {"name": "vital"}})
         assert (await probe.count(vital, secrets(database), Exclusions(), 1.0)).rows == 0
-        with pytest.raises(SourceFault):
+        with pytest.raises(NotAsked):
             await probe.count(spec(source={"table": {"name": "plain"}}), secrets(database), Exclusions(), 0.5)
         with pytest.raises(SourceFault):
             await stuck
     finally:
         await holder.close()
+
+
+async def test_a_table_that_waits_for_others_of_its_database_is_no_silent_database(
+    database: str, probe: DatabaseProbe
+) -> None:
+    await run(database, "CREATE TABLE plain (LIKE outbox INCLUDING ALL)")
+    holder: Any = await asyncpg.connect(database)
+    try:
+        await holder.execute("BEGIN; LOCK TABLE outbox")
+        stuck = asyncio.create_task(probe.count(spec(), secrets(database), Exclusions(), 1.5))
+        await asyncio.sleep(0.2)
+        # Its turn comes when the table that is locked has had its time.
+        waits = spec(source={"table": {"name": "plain"}})
+        behind = asyncio.create_task(probe.count(waits, secrets(database), Exclusions(), 1.0))
+        with pytest.raises(SourceFault) as raised:
+            await stuck
+        assert raised.value.reason == Reason.TIMEOUT
+        await asyncio.wait({behind})
+        assert not isinstance(behind.exception(), NotAsked)
+    finally:
+        await holder.close()
+
+
+async def test_silence_while_the_operator_was_late_itself_is_not_held_against_a_database(database: str) -> None:
+    probe = DatabaseProbe(Away())
+    holder: Any = await asyncpg.connect(database)
+    try:
+        await holder.execute("BEGIN; LOCK TABLE outbox")
+        with pytest.raises(NotAsked):
+            await probe.count(spec(), secrets(database), Exclusions(), 0.5)
+        await holder.execute("ROLLBACK")
+        assert (await probe.count(spec(), secrets(database), Exclusions(), SECONDS)).rows == 0
+    finally:
+        await holder.close()
+        await probe.close()
+
+
+async def test_silence_while_the_operator_was_late_itself_is_not_held_against_brokers() -> None:
+    brokers = BrokerProbe(Away())
+    with pytest.raises(NotAsked):
+        await brokers.check(spec(target={"bootstrapServers": ["127.0.0.1:9"], "topic": "x"}), {}, 0.5)
+    await brokers.close()
+
+
+class Away:
+    """An operator that is late to everything."""
+
+    def since(self) -> Callable[[], bool]:
+        return lambda: True

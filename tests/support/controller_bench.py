@@ -12,6 +12,7 @@ from outboxrelay.controller.apply import Applier
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.events import Events
 from outboxrelay.controller.incidents import IncidentKeeper
+from outboxrelay.controller.lateness import Lateness
 from outboxrelay.controller.metrics import Metrics
 from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.reconcile import Reconciler
@@ -126,6 +127,7 @@ class Bench:
         self.woken: list[Key] = []
         self.told = Told()
         claims = Claims(self.woken.append)
+        self.lateness = Lateness(self.clock, self.metrics.late.inc)
         self.prober = Prober(
             self.world,
             self.world,
@@ -151,6 +153,7 @@ class Bench:
             Autoscaler(clock=self.clock, period=5.0),
             self.metrics.scaling,
             Rollouts(self.relays, clock=self.clock, at_once=at_once, watched=30.0),
+            self.lateness,
             clock=self.clock,
             interval=5,
         )

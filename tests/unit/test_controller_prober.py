@@ -17,7 +17,7 @@ from outboxrelay.controller.prober import Prober
 from outboxrelay.controller.probes import SecretTexts, Subject
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
-from outboxrelay.errors import TargetFault
+from outboxrelay.errors import NotAsked, SourceFault, TargetFault
 from tests.support.moved_clock import MovedClock
 from tests.support.relay_bodies import manifest, report
 from tests.support.tasks import owned
@@ -48,7 +48,11 @@ class World:
     ) -> TableCount:
         table = spec.source.table.name
         self.asked.setdefault(table, []).append(asyncio.get_running_loop().time())
-        await self.tables.get(table, nothing)()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.tables.get(table, nothing)()
+        except TimeoutError:
+            raise SourceFault(Reason.TIMEOUT, "no answer") from None
         return NOTHING
 
     async def check(self, spec: OutboxRelaySpec, secrets: SecretTexts, seconds: float) -> None:
@@ -77,6 +81,10 @@ async def hang_and_ignore_being_cancelled() -> None:
 
 async def broken() -> None:
     raise KeyError("bug")
+
+
+async def not_asked() -> None:
+    raise NotAsked("others had their turn")
 
 
 async def refused() -> None:
@@ -303,6 +311,22 @@ async def test_how_regularly_everybody_is_asked_is_measured_apart_from_who_does_
     assert 5 <= silent <= 15
     assert gaps(meter, registry, "target", "answered")[0] > 30
     assert gaps(meter, registry, "pods", "silent")[0] > 5
+
+
+async def test_a_question_that_was_not_put_changes_nothing_that_is_known_and_wakes_nobody() -> None:
+    world, woken = World(), list[Key]()
+    async with probing(world, woken) as prober:
+        prober.watch(A, subject("a"), {})
+        await asyncio.sleep(20)
+        before, count = prober.results(A), prober.results(A).count
+        known, said = (before.source, before.target), len(woken)
+        world.tables["a"] = world.broker = not_asked
+        await asyncio.sleep(60)
+        after = prober.results(A)
+        assert (after.source, after.target) == known
+        assert after.count == count
+        assert len(woken) == said
+        assert len(world.asked["a"]) > 12
 
 
 async def test_a_bug_in_a_look_is_logged_and_the_side_is_asked_again() -> None:

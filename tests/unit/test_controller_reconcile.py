@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from outboxrelay.api.manifest import RelayManifest
 from outboxrelay.api.names import Reason
 from outboxrelay.decisions.conditions import NO_PROGRESS_SECONDS
 from outboxrelay.decisions.facts import TableCount
 from outboxrelay.errors import ClusterFault, SourceFault, TargetFault
+from outboxrelay.manifests.config import config_text
 from outboxrelay.manifests.kinds import CONFIG_MAP, DEPLOYMENT, RELAY, SECRET
 from tests.support.controller_bench import Bench
 from tests.support.fake_kube import FakeKube
@@ -67,6 +69,30 @@ async def test_looking_again_at_a_relay_that_is_well_writes_nothing() -> None:
             await bench.pass_time(5, KEY)
             await bench.look(KEY)
         assert bench.kube.writes() == []
+
+
+async def test_looking_again_makes_no_pod_template_as_long_as_spec_secret_and_image_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+
+    def counted(manifest: RelayManifest) -> str:
+        made.append(manifest.identity.name)
+        return config_text(manifest)
+
+    monkeypatch.setattr("outboxrelay.manifests.pod.config_text", counted)
+    async with Bench().running() as bench:
+        await delivering(bench)
+        assert made
+        made.clear()
+        for _ in range(20):
+            await bench.pass_time(5, KEY)
+            await bench.look(KEY)
+        assert made == []
+        await bench.pass_time(31, KEY)
+        bench.kube.put(SECRET, secret(uri="other.example"))
+        await bench.look(KEY)
+        assert made
 
 
 async def test_an_operator_that_comes_back_changes_neither_children_nor_status() -> None:

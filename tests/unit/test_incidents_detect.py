@@ -229,6 +229,16 @@ def test_silence_counts_from_the_last_answer_or_else_from_the_first_question() -
     assert silent(later, 111.5, 10) == ()
 
 
+def test_seconds_in_which_the_operator_was_late_itself_are_no_silence_of_pods() -> None:
+    pods = [PodFacts("a", "10.0.0.1", ready=True)]
+    first = heard({}, pods, [PodReport(100.0, report(member="a"))], 101.0)
+    late = heard(first, pods, (), 115.0, 12.0)
+    assert late == {"a": 112.0}
+    assert silent(late, 115.0, 5) == ()
+    assert silent(heard(late, pods, (), 122.5), 122.5, 5) == ("a",)
+    assert heard(first, pods, (), 104.0, 60.0) == {"a": 104.0}
+
+
 def test_rows_that_do_not_move_are_an_incident() -> None:
     assert types(progress_at=NOW - 25) == {"NoProgress"}
 

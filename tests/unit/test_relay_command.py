@@ -45,6 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 CASES = {
     "no file": (None, "--config", "No such file"),
     "not yaml": ("a: [", "line 1", "not YAML"),
+    "nested deeper than anybody reads": ("[" * 20_000, "not YAML", ""),
     "another kind": (GOOD.replace("kind: OutboxRelay", "kind: Deployment"), "kind: must be OutboxRelay", ""),
     "unknown field": (GOOD.replace("topic:", "topik:"), "spec.target.topik: unknown field", ""),
     "two relays": (f"{GOOD}\n---\n{GOOD}", "holds 2 OutboxRelays", "exactly one"),

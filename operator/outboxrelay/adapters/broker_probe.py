@@ -16,9 +16,11 @@ from confluent_kafka.admin import AdminClient
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.kafka_config import ClientConfig, client_config
 from outboxrelay.adapters.kafka_errors import fault_of, unusable
+from outboxrelay.adapters.turns import TURNS, turn
 from outboxrelay.api.names import Reason
 from outboxrelay.api.spec import OutboxRelaySpec
-from outboxrelay.errors import TargetFault
+from outboxrelay.decisions.attention import Attention
+from outboxrelay.errors import NotAsked, TargetFault
 
 SHARED_FAILURE_SECONDS = 2.0
 IDLE_SECONDS = 60.0
@@ -41,11 +43,13 @@ Place = tuple[tuple[str, object], ...]
 class _Cluster:
     """One client and its thread."""
 
-    def __init__(self, config: ClientConfig) -> None:
+    def __init__(self, config: ClientConfig, attention: Attention) -> None:
+        self._attention = attention
         self.asked_at = 0.0
         self._noted: KafkaError | None = None
         self._failure: TargetFault | None = None
         self._failed_at = 0.0
+        self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-probe")
         options: dict[str, Any] = {**config, **PROBE_OPTIONS, "error_cb": self._note}
         try:
@@ -54,13 +58,21 @@ class _Cluster:
             raise unusable(error.args[0]) from None
 
     async def check(self, topic: str | None, seconds: float) -> None:
-        """See that ``topic`` is there, or without one that brokers answer; raises TargetFault."""
+        """See that ``topic`` is there, or without one that brokers answer; raises TargetFault or NotAsked."""
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(seconds + 0.3):
-                await loop.run_in_executor(self._thread, self._check, topic, seconds)
-        except TimeoutError:
-            raise TargetFault(Reason.BROKER_UNAVAILABLE, f"no answer within {seconds:.0f} s") from None
+        async with turn(self._lock, TURNS * seconds):
+            away = self._attention.since()
+            try:
+                async with asyncio.timeout(seconds + 0.3):
+                    return await loop.run_in_executor(self._thread, self._check, topic, seconds)
+            except TimeoutError:
+                fault = TargetFault(Reason.BROKER_UNAVAILABLE, f"no answer within {seconds:.0f} s")
+            except TargetFault as found:
+                fault = found
+            if fault.reason == Reason.BROKER_UNAVAILABLE and away():
+                self._failure = None
+                raise NotAsked("the operator came late to its own work") from None
+            raise fault
 
     def close(self) -> None:
         """Let the thread end when its request does."""
@@ -102,11 +114,13 @@ class _Cluster:
 class BrokerProbe:
     """Asks clusters for topics; never creates one (librdkafka's default for metadata requests)."""
 
-    def __init__(self) -> None:
+    def __init__(self, attention: Attention) -> None:
+        self._attention = attention
         self._clusters: dict[Place, _Cluster] = {}
 
     async def check(self, spec: OutboxRelaySpec, secrets: Mapping[tuple[str, str], str], seconds: float) -> None:
-        """See that the topic is there; raises TargetFault that names the brokers and what to do."""
+        """See that the topic is there; raises TargetFault that names the brokers and what to do, or NotAsked where
+        nothing came while the operator was late itself."""
         target = spec.target
         config = client_config(target, MappingCredentials(secrets))
         now = time.monotonic()
@@ -114,7 +128,7 @@ class BrokerProbe:
         # Critical relays have a client of their own: they never wait behind the others of their cluster.
         place = (*sorted(config.items()), ("critical", spec.is_critical))
         if place not in self._clusters:
-            self._clusters[place] = _Cluster(config)
+            self._clusters[place] = _Cluster(config, self._attention)
         cluster = self._clusters[place]
         cluster.asked_at = now
         try:

@@ -17,12 +17,14 @@ from outboxrelay.adapters.postgres_errors import translate
 from outboxrelay.adapters.postgres_statements import order, quoted, sql
 from outboxrelay.adapters.postgres_table import Reading, TableShape, reading_of
 from outboxrelay.adapters.postgres_verify import verify
+from outboxrelay.adapters.turns import TURNS, turn
 from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database, Table
 from outboxrelay.api.spec import OutboxRelaySpec
+from outboxrelay.decisions.attention import Attention
 from outboxrelay.decisions.backlog import COUNT_LIMIT
 from outboxrelay.decisions.facts import Exclusions, TableCount
-from outboxrelay.errors import SourceFault
+from outboxrelay.errors import NotAsked, SourceFault
 
 APPLICATION_NAME = "outboxrelay controller"
 SHARED_FAILURE_SECONDS = 2.0
@@ -41,6 +43,8 @@ CONNECTION_REASONS = frozenset(
         Reason.TOO_MANY_CONNECTIONS,
     }
 )
+SILENCE = frozenset({Reason.TIMEOUT, Reason.CONNECT_FAILED})
+"""Reasons that may be of nothing having come back in time."""
 
 NOTHING = Exclusions()
 Secrets = Mapping[tuple[str, str], str]
@@ -68,6 +72,11 @@ class _Link:
     asked_at: float = 0.0
     tables: dict[str, _Known] = field(default_factory=dict)
 
+    def fail(self, fault: SourceFault) -> None:
+        """What is wrong with the database all who ask it shortly after are told at once."""
+        if fault.reason in CONNECTION_REASONS and fault is not self.failure:
+            self.failure, self.failed_at = fault, time.monotonic()
+
     def drop(self) -> None:
         """Close the connection at once; the next may lead to another server."""
         self.tables.clear()
@@ -79,7 +88,8 @@ class _Link:
 class DatabaseProbe:
     """Verifies tables and counts what waits in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, attention: Attention) -> None:
+        self._attention = attention
         self._links: dict[tuple[ConnectSettings, bool], _Link] = {}
         """Critical relays have a connection of their own: they never wait behind the others of their database."""
 
@@ -91,21 +101,30 @@ class DatabaseProbe:
     async def count(
         self, spec: OutboxRelaySpec, secrets: Secrets, exclusions: Exclusions, seconds: float
     ) -> TableCount:
-        """Verify the table and count; raises SourceFault that names the database and what to do."""
+        """Verify the table and count; raises SourceFault that names the database and what to do.
+
+        ``seconds`` begin when the question is put. Raises NotAsked where it waited twice as long behind those of other
+        relays, and where nothing came while the operator was late itself.
+        """
         database = spec.source.database
         settings = resolve(database, MappingCredentials(secrets))
         now = time.monotonic()
         self._close_idle(now)
         link = self._links.setdefault((settings, spec.is_critical), _Link())
         link.asked_at = now
-        try:
-            async with asyncio.timeout(seconds), link.lock:
-                return await _ask(link, settings, reading_of(spec), exclusions, seconds)
-        except TimeoutError:
-            fault = SourceFault(Reason.TIMEOUT, f"no answer within {seconds:.0f} s")
-        except SourceFault as found:
-            fault = found
-        raise _explained(fault, settings, database)
+        async with turn(link.lock, TURNS * seconds):
+            away = self._attention.since()
+            try:
+                async with asyncio.timeout(seconds):
+                    return await _ask(link, settings, reading_of(spec), exclusions, seconds)
+            except TimeoutError:
+                fault = SourceFault(Reason.TIMEOUT, f"no answer within {seconds:.0f} s")
+            except SourceFault as found:
+                fault = found
+            if fault.reason in SILENCE and away():
+                raise NotAsked("the operator came late to its own work") from None
+            link.fail(fault)
+            raise _explained(fault, settings, database)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -125,19 +144,14 @@ async def _ask(
     if link.failure is not None and time.monotonic() - link.failed_at < SHARED_FAILURE_SECONDS:
         raise link.failure
     link.failure = None
+    reused = link.connection is not None
     try:
-        reused = link.connection is not None
-        try:
-            return await _look(link, settings, reading, exclusions, seconds)
-        except SourceFault as fault:
-            if not (reused and fault.reason == Reason.CONNECT_FAILED):
-                raise
-            # The server ended a connection that had been kept: that says nothing about whether it takes a new one.
-            return await _look(link, settings, reading, exclusions, seconds)
+        return await _look(link, settings, reading, exclusions, seconds)
     except SourceFault as fault:
-        if fault.reason in CONNECTION_REASONS:
-            link.failure, link.failed_at = fault, time.monotonic()
-        raise
+        if not (reused and fault.reason == Reason.CONNECT_FAILED):
+            raise
+        # The server ended a connection that had been kept: that says nothing about whether it takes a new one.
+        return await _look(link, settings, reading, exclusions, seconds)
 
 
 async def _look(

@@ -100,7 +100,7 @@ def load_manifest(path: Path) -> RelayManifest:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidInput(f"--config {path}: line {line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         raise InvalidInput(f"--config {path}: not YAML") from None
     except InvalidInput as error:
         raise InvalidInput(f"--config {path}: {error}") from None

@@ -36,6 +36,7 @@ from outboxrelay.controller.events import Events
 from outboxrelay.controller.handlers import watch_relays
 from outboxrelay.controller.health import Health
 from outboxrelay.controller.incidents import IncidentKeeper
+from outboxrelay.controller.lateness import Lateness
 from outboxrelay.controller.leader import Leader, Predecessor
 from outboxrelay.controller.metrics import Metrics
 from outboxrelay.controller.notifications import Notifications, Receiver
@@ -118,10 +119,10 @@ async def _lead(
 ) -> None:
     """A leader's work, until something of it ends."""
     objects, clock = KubeObjects(client), SystemClock()
-    relays = Relays()
+    relays, lateness = Relays(), Lateness(clock, metrics.late.inc)
     async with (
         open_reports() as reports,
-        _probes(settings) as (database, broker),
+        _probes(lateness) as (database, broker),
         _notifications(settings, metrics) as notifications,
     ):
         incidents = IncidentKeeper(
@@ -172,6 +173,7 @@ async def _lead(
             Autoscaler(clock=clock, period=settings.probe_interval),
             metrics.scaling,
             Rollouts(relays, clock=clock, at_once=settings.rollouts_at_once, watched=settings.rollout_watch),
+            lateness,
             clock=clock,
             interval=settings.probe_interval,
         )
@@ -197,6 +199,7 @@ async def _lead(
         metrics.queue.set_function(queue.due)
         metrics.each.follow(reconciler.numbers)
         async with asyncio.TaskGroup() as group:
+            group.create_task(lateness.run(), name="lateness")
             group.create_task(notifications.run(), name="notifications")
             if predecessor is not None:
                 group.create_task(_tell_of_failover(incidents, predecessor), name="failover")
@@ -259,8 +262,8 @@ async def _resync(resync: Resync, health: Health) -> None:
 
 
 @asynccontextmanager
-async def _probes(settings: ControllerSettings) -> AsyncIterator[tuple[DatabaseProbe, BrokerProbe]]:
-    database, broker = DatabaseProbe(), BrokerProbe()
+async def _probes(lateness: Lateness) -> AsyncIterator[tuple[DatabaseProbe, BrokerProbe]]:
+    database, broker = DatabaseProbe(lateness), BrokerProbe(lateness)
     try:
         yield database, broker
     finally:

@@ -48,6 +48,8 @@ class Memory:
     """When drift was repaired lately."""
     heard: dict[str, float] = field(default_factory=dict)
     """When each pod that should answer last did."""
+    late: float = 0.0
+    """Seconds by which the operator had come late to its own work, at the last look."""
     source_scope: str = ""
     """Hosts of the database, as last known."""
     news: tuple[News, ...] = ()

@@ -28,6 +28,11 @@ class Metrics:
             "Relays whose turn has come, those that are looked at included.",
             registry=self.registry,
         )
+        self.late = Counter(
+            "outboxrelay_controller_late_seconds",
+            "Seconds by which the operator came late to its own work: it had no processor.",
+            registry=self.registry,
+        )
         self.looks = Counter(
             "outboxrelay_controller_reconciles", "Looks at relays, by result.", ["result"], registry=self.registry
         )

@@ -45,12 +45,19 @@ class Applied:
     fingerprint: str
 
 
+MadeFrom = tuple[int, str, str, str]
+"""All that a pod template depends on: generation, image, credentials, class of priority."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """The children that were last worked out, and from what: they are the same while that is."""
 
-    inputs: tuple[int, str, str, str, str, int]
-    """Generation, image, credentials, class of priority, time of the upgrade, pods."""
+    made_from: MadeFrom
+    upgraded_at: str
+    replicas: int
+    template: str
+    """Digest of the pod template."""
     children: tuple[tuple[str, dict[str, Any], str], ...]
     """Kind, body and digest, in the order of being applied."""
 
@@ -146,7 +153,12 @@ def plan(observed: Observed) -> Plan:
 
 def wanted_template(observed: Observed, manifest: RelayManifest) -> Template:
     """What pods are to be made from."""
-    digest = digest_of(_template(observed, manifest))
+    known = observed.known
+    # It is asked for at each look, and its text is the most expensive thing there is.
+    if known is not None and known.made_from == _made_from(observed):
+        digest = known.template
+    else:
+        digest = digest_of(_template(observed, manifest))
     return Template(digest, observed.identity.generation, observed.credentials, observed.upgraded_at)
 
 
@@ -173,20 +185,24 @@ def _accepted(observed: Observed, manifest: RelayManifest) -> Plan:
 
 
 def _desired(observed: Observed, manifest: RelayManifest, replicas: int) -> Desired:
-    inputs = (
-        observed.identity.generation,
-        observed.image,
-        observed.credentials,
-        observed.priority_class,
+    known, made_from = observed.known, _made_from(observed)
+    if known is not None and (known.made_from, known.upgraded_at, known.replicas) == (
+        made_from,
         observed.upgraded_at,
         replicas,
-    )
-    if observed.known is not None and observed.known.inputs == inputs:
-        return observed.known
+    ):
+        return known
     bodies = [service_account(manifest), config_map(manifest)]
     bodies += [disruption_budget(manifest)] if manifest.spec.is_critical else []
-    bodies.append(_pods(observed, manifest, replicas))
-    return Desired(inputs, tuple((body["kind"], body, digest_of(body)) for body in bodies))
+    template = _template(observed, manifest)
+    wanted = Template(digest_of(template), observed.identity.generation, observed.credentials, observed.upgraded_at)
+    bodies.append(deployment(manifest, template, wanted, replicas))
+    children = tuple((body["kind"], body, digest_of(body)) for body in bodies)
+    return Desired(made_from, observed.upgraded_at, replicas, wanted.digest, children)
+
+
+def _made_from(observed: Observed) -> MadeFrom:
+    return observed.identity.generation, observed.image, observed.credentials, observed.priority_class
 
 
 def _is_torn(observed: Observed, replicas: int) -> bool:

@@ -19,13 +19,16 @@ from outboxrelay.controller.isolation import Outcome, isolated
 from outboxrelay.controller.probes import ReportSource, Results, SourceProbe, Subject, TargetProbe
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Count, Exclusions, PodReport, Probe
-from outboxrelay.errors import Fault
+from outboxrelay.errors import Fault, NotAsked
 
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 3.0
+GIVEN_UP_SECONDS = 3 * PROBE_SECONDS + 0.5
+"""An adapter keeps to PROBE_SECONDS itself, after twice as many in which others have their turn, and says what did not
+answer; this is for one that does not."""
 GRACE_SECONDS = 0.5
-"""An adapter keeps to PROBE_SECONDS itself and says what did not answer; this is for one that does not."""
+"""The same for pods, which are asked without a turn."""
 
 DOUBT_SECONDS = 1.0
 """A database that was well and then once did not answer in time is asked again after this, before it counts."""
@@ -47,9 +50,13 @@ class ProbeMeter(Protocol):
 class Looked(NamedTuple):
     """What came of one look at a side of a relay."""
 
-    result: Literal["answered", "failed", "silent"]
+    result: Literal["answered", "failed", "silent", "unasked"]
     news: bool
     """Whether the answer means something new."""
+
+
+UNASKED = Looked("unasked", news=False)
+"""What was known before stands, and grows old."""
 
 
 @dataclass(slots=True)
@@ -187,7 +194,9 @@ class Prober:
             rows=tuple(row.row_id for row in rows if row.key is None),
         )
         work = partial(self._source.count, subject.spec, subject.secrets, exclusions, PROBE_SECONDS)
-        outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"count {key}")
+        outcome = await isolated(work, seconds=GIVEN_UP_SECONDS, name=f"count {key}")
+        if isinstance(outcome.error, NotAsked):
+            return UNASKED
         before, found = results.source, self._probe(outcome, "the database", Reason.TIMEOUT)
         silent = found.reason is Reason.TIMEOUT and before is not None and before.healthy
         if silent and not watched.in_doubt:
@@ -209,7 +218,9 @@ class Prober:
         """Ask the brokers once."""
         subject, results = watched.subject, watched.results
         work = partial(self._target.check, subject.spec, subject.secrets, PROBE_SECONDS)
-        outcome = await isolated(work, seconds=PROBE_SECONDS + GRACE_SECONDS, name=f"check {key}")
+        outcome = await isolated(work, seconds=GIVEN_UP_SECONDS, name=f"check {key}")
+        if isinstance(outcome.error, NotAsked):
+            return UNASKED
         place = subject.spec.target.place
         before, found = results.target, self._probe(outcome, place, Reason.BROKER_UNAVAILABLE)
         results.target = found

@@ -31,14 +31,14 @@ class SourceProbe(Protocol):
     async def count(
         self, spec: OutboxRelaySpec, secrets: SecretTexts, exclusions: Exclusions, seconds: float
     ) -> TableCount:
-        """Verify the table and count; raises Fault."""
+        """Verify the table and count within ``seconds`` of asking; raises Fault, or NotAsked."""
 
 
 class TargetProbe(Protocol):
     """Asks brokers."""
 
     async def check(self, spec: OutboxRelaySpec, secrets: SecretTexts, seconds: float) -> None:
-        """See that the topic is there; raises Fault."""
+        """See that the topic is there; raises Fault, or NotAsked."""
 
 
 class ReportSource(Protocol):

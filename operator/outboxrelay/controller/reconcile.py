@@ -10,6 +10,7 @@ from outboxrelay.api.status import OutboxRelayStatus
 from outboxrelay.controller.apply import Applications, Applier
 from outboxrelay.controller.claims import Claims
 from outboxrelay.controller.clock import Clock
+from outboxrelay.controller.lateness import Lateness
 from outboxrelay.controller.memory import Memories, Memory
 from outboxrelay.controller.observe import deployment_facts, pod_facts
 from outboxrelay.controller.plan import Observed, Plan, plan
@@ -60,6 +61,7 @@ class Reconciler:
         autoscaler: Autoscaler,
         meter: ScalingMetrics,
         rollouts: Rollouts,
+        lateness: Lateness,
         *,
         clock: Clock,
         interval: float,
@@ -74,6 +76,7 @@ class Reconciler:
         self._autoscaler = autoscaler
         self._meter = meter
         self._rollouts = rollouts
+        self._lateness = lateness
         self._clock = clock
         self._interval = interval
         self._memories = Memories()
@@ -208,7 +211,8 @@ class Reconciler:
         state = manifest.spec.state if manifest else "Running"
         wanted = outcome.replicas if outcome else _asked(body)
         self._follow_progress(memory, results, now, expected=state == "Running" and wanted > 0)
-        memory.heard = heard(memory.heard, pods, reports, now)
+        memory.heard = heard(memory.heard, pods, reports, now, self._lateness.seconds - memory.late)
+        memory.late = self._lateness.seconds
         mute = silent(memory.heard, now, self._interval)
         verdict = applied.refusal.verdict if applied.refusal and applied.refusal.verdict else decided.verdict
         return Facts(

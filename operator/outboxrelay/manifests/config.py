@@ -25,7 +25,7 @@ def config_text(manifest: RelayManifest) -> str:
     database = {key: value for key, value in spec["source"]["database"].items() if key != "maxConnections"}
     spec["source"] = {**spec["source"], "database": database}
     document["spec"] = spec
-    return yaml.safe_dump(document, sort_keys=True, width=110)
+    return yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=True, width=110)
 
 
 def config_hash(text: str) -> str:

@@ -8,12 +8,16 @@ LEAST_SECONDS = 10.0
 
 
 def heard(
-    before: Mapping[str, float], pods: Iterable[PodFacts], reports: Iterable[PodReport], now: float
+    before: Mapping[str, float], pods: Iterable[PodFacts], reports: Iterable[PodReport], now: float, late: float = 0.0
 ) -> dict[str, float]:
-    """When each pod that should answer was last heard; one that only starts is not waited for."""
+    """When each pod that should answer was last heard; one that only starts is not waited for.
+
+    ``late``: seconds since the last look by which the operator came late to its own work: in those it heard nobody.
+    """
     answers = {item.report.member: item.at for item in reports}
+    known = {name: min(now, at + late) for name, at in before.items()}
     expected = [pod.name for pod in pods if (pod.ready or pod.fell) and pod.address]
-    return {name: max(answers.get(name, 0.0), before.get(name, 0.0)) or now for name in expected}
+    return {name: max(answers.get(name, 0.0), known.get(name, 0.0)) or now for name in expected}
 
 
 def silent(last: Mapping[str, float], now: float, interval: float) -> tuple[str, ...]:
