@@ -51,6 +51,10 @@ scaling: .venv/.complete ## The autoscaler on the cluster: 500,000 slow rows, no
 versions: .venv/.complete ## What depends on PostgreSQL, with each of its versions 14 to 18 (ONLY="14 18", WRITE_DOCS=1)
 	@$(PY) -m tests.versions $(if $(ONLY),--only $(ONLY)) $(if $(WRITE_DOCS),--write-docs)
 
+.PHONY: migration
+migration: .venv/.complete ## A real switch from Debezium to a relay and back, under a running writer (WRITE_DOCS=1)
+	@$(PY) -m tests.migration $(if $(WRITE_DOCS),--write-docs)
+
 .PHONY: chaos-operator
 chaos-operator: .venv/.complete ## The leading operator killed while specs change: RUNS=30 SEED=n
 	@$(PY) -m tests.chaos.kills $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))

@@ -27,13 +27,13 @@ appender.console.layout.pattern = [%d] %p %m (%c{1})%n
 
 
 class Connect:
-    """Starts the worker, and ends it. Use as a context manager.
+    """Starts the worker, and ends it. Use as a context manager. ``settings`` are laid over its own.
 
     Its producers are set up for throughput as the relay's is for everything: 5 ms of linger, lz4, batches of 256 kB,
     idempotent with five requests in flight, which is faster than Connect's own default of one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.log = folder / "connect.log"
         port = free_port()
         self._url = f"http://127.0.0.1:{port}"
@@ -51,15 +51,16 @@ class Connect:
             "producer.batch.size": "262144",
             "producer.enable.idempotence": "true",
             "producer.max.in.flight.requests.per.connection": "5",
+            **(settings or {}),
         }
-        settings, logging = folder / "connect.properties", folder / "connect.log4j2.properties"
-        settings.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        file, logging = folder / "connect.properties", folder / "connect.log4j2.properties"
+        file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         logging.write_text(LOGGING)
         command = ["java", "-Xms512m", "-Xmx2g", f"-Dlog4j2.configurationFile={logging}"]
         command += ["-Djava.net.preferIPv4Stack=true", "-cp", f"{debezium_build.jars()}/*"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, "org.apache.kafka.connect.cli.ConnectStandalone", str(settings)], stdout=log, stderr=log
+                [*command, "org.apache.kafka.connect.cli.ConnectStandalone", str(file)], stdout=log, stderr=log
             )
 
     def __enter__(self) -> Self:

@@ -91,17 +91,9 @@ async def drain_by_relay(folder: Path, rows: int, name: str) -> Drain:
 
 def connector(uri: str, topic: str, slot: str) -> dict[str, str]:
     """Debezium's settings: larger batches and shorter pauses than its own defaults, which are slower."""
-    parts = urlsplit(uri)
     return {
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "tasks.max": "1",
-        "database.hostname": str(parts.hostname),
-        "database.port": str(parts.port),
-        "database.user": str(parts.username),
-        "database.password": str(parts.password),
-        "database.dbname": parts.path.removeprefix("/"),
+        **source_of(uri),
         "topic.prefix": topic,
-        "plugin.name": "pgoutput",
         "slot.name": slot,
         "publication.name": slot,
         "publication.autocreate.mode": "filtered",
@@ -119,6 +111,21 @@ def connector(uri: str, topic: str, slot: str) -> dict[str, str]:
         "transforms.outbox.table.fields.additional.placement": "event_type:header:type",
         "transforms.outbox.route.by.field": "aggregate_type",
         "transforms.outbox.route.topic.replacement": topic,
+    }
+
+
+def source_of(uri: str) -> dict[str, str]:
+    """The part of a connector's settings that says which database it reads."""
+    parts = urlsplit(uri)
+    return {
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "tasks.max": "1",
+        "database.hostname": str(parts.hostname),
+        "database.port": str(parts.port),
+        "database.user": str(parts.username),
+        "database.password": str(parts.password),
+        "database.dbname": parts.path.removeprefix("/"),
+        "plugin.name": "pgoutput",
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.oracle import Oracle
 from tests.support.relay_line import RelayLine, judged, relay_line
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -30,7 +31,7 @@ def oracle_of(line: RelayLine, keys: int = 100) -> Oracle:
 
 
 async def test_late_commits_rollbacks_and_bursts_arrive_in_order_and_leave_an_empty_table(line: RelayLine) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(120):
+    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 120):
         await oracle.writer.create_table()
         relay = line.start()
         await asyncio.to_thread(relay.wait_ready)
@@ -48,7 +49,7 @@ async def test_late_commits_rollbacks_and_bursts_arrive_in_order_and_leave_an_em
 async def test_nothing_is_lost_or_inverted_when_one_of_three_relays_dies(
     line: RelayLine, fault: signal.Signals
 ) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(200):
+    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
         await oracle.writer.create_table()
         relays = [line.start() for _ in range(3)]
         for relay in relays:
@@ -72,7 +73,7 @@ async def test_nothing_is_lost_or_inverted_when_one_of_three_relays_dies(
 
 
 async def test_three_relays_share_fairly_and_take_over_from_one_that_leaves(line: RelayLine) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(120):
+    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 120):
         await oracle.writer.create_table()
         relays = [line.start() for _ in range(3)]
         async with oracle.writer.writing(per_second=300):
@@ -91,7 +92,7 @@ async def test_three_relays_share_fairly_and_take_over_from_one_that_leaves(line
 
 
 async def test_a_relay_goes_on_after_the_database_ended_its_sessions(line: RelayLine) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(120):
+    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 120):
         await oracle.writer.create_table()
         relay = line.start()
         await asyncio.to_thread(relay.wait_ready)
@@ -117,7 +118,7 @@ def cluster(*arguments: str) -> None:
 
 
 async def test_a_broker_that_freezes_opens_the_circuit_and_nothing_is_lost(line: RelayLine) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(200):
+    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
         await oracle.writer.create_table()
         config = line.manifest()
         config["spec"]["target"]["deliveryTimeoutSeconds"] = 2
