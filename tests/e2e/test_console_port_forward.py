@@ -1,4 +1,4 @@
-"""The console in the operator's pods: enabled by the chart's value, opened by kubectl port-forward, and in no other way."""
+"""The console in the operator's pods: enabled by the chart's value, opened by kubectl port-forward, and no other way."""
 
 import json
 import re
