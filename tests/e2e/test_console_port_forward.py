@@ -1,4 +1,4 @@
-"""The console in the operator's pods: enabled by the chart's value, opened by kubectl port-forward, and no other way."""
+"""The console in the operator's pods: enabled by a value of the chart, reached by kubectl port-forward alone."""
 
 import json
 import re
