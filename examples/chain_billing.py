@@ -1,7 +1,8 @@
 """The service billing of examples/chain.yaml: reads orders.events, writes an invoice and an event of its own for each.
 
 The id of the event, the invoice and the row of the outbox are written in one transaction, so that an event that arrives
-twice makes one invoice, whatever is killed when. Run it where `pip install outboxrelay psycopg` was done:
+twice makes one invoice, whatever is killed when. Run it where psycopg and this project are installed, as they are in
+`.venv` after `make .venv/.complete`:
 
     BILLING_URI=postgresql://billing@db/billing KAFKA=kafka:9092 python examples/chain_billing.py
 """

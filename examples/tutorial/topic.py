@@ -22,7 +22,9 @@ def create(topic: str, servers: str) -> None:
 
 def read(topic: str, servers: str) -> None:
     """Print what is in the topic, until nothing has come for a few seconds."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "tutorial", "auto.offset.reset": "earliest"})
+    # Nothing is committed, so that whoever reads again begins at the beginning again.
+    settings = {"group.id": "tutorial", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    consumer = Consumer({"bootstrap.servers": servers, **settings})
     consumer.subscribe([topic])
     seen = 0
     while (message := consumer.poll(QUIET_SECONDS if seen else 30)) is not None:

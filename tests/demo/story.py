@@ -172,6 +172,7 @@ def _how_to_look_around(stage: Stage) -> None:
         f"kubectl -n {NAMESPACE} describe outboxrelay {RELAY}",
         f"kubectl -n {NAMESPACE} scale outboxrelay {RELAY} --replicas=2",
         f"kubectl -n {OPERATOR_NAMESPACE} logs deployment/outbox-relay-operator",
+        ".venv/bin/outboxrelay top -A",
         f"psql '{stage.uri}'",
     ):
         screen.show(f"{inside} {command}".strip())

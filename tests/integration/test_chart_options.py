@@ -249,6 +249,15 @@ def test_the_links_of_alerts_begin_with_the_runbooks_of_the_user() -> None:
         assert "//" not in alert["annotations"]["runbook_url"].removeprefix("https://")
 
 
+def test_the_links_of_alerts_lead_to_a_site_whose_pages_are_named_otherwise() -> None:
+    values = {"monitoring.prometheusRule.create": True, "runbookUrl": "https://docs.example.com/$1/{page}.html"}
+    groups = one(values, "PrometheusRule")["spec"]["groups"]
+    links = {rule["alert"]: rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"]}
+    assert links["OutboxRelayNoProgress"] == "https://docs.example.com/$1/NoProgress.html"
+    assert links["OutboxRelayNotificationsFail"] == "https://docs.example.com/$1/README.html#being-told"
+    assert all(link.partition("#")[0].endswith(".html") for link in links.values())
+
+
 def test_the_dashboard_is_the_file_and_is_found_by_grafana() -> None:
     found = one(MONITORED, "ConfigMap")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"

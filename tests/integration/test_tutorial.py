@@ -38,7 +38,6 @@ AWAITED: dict[str, Callable[[Report], bool]] = {
     "Accepted=False": lambda report: report["source"]["reason"] == "SchemaMismatch",
     "Quarantined": lambda report: report["held"]["keys"] == 1,
     "Quarantined=False": lambda report: report["held"]["keys"] == 0,
-    "Available": lambda report: report["ready"],
 }
 """What `kubectl wait --for=condition=…` stands for in a relay's own report."""
 

@@ -17,6 +17,7 @@ SECONDS: dict[str, float] = {
     "test_broken_manifests.py": 22,
     "test_chaos_runs.py": 92,
     "test_connections.py": 40,
+    "test_console_port_forward.py": 60,
     "test_controller_on_a_cluster.py": 25,
     "test_credentials_reload.py": 130,
     "test_delivery_under_faults.py": 52,

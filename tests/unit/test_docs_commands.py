@@ -41,7 +41,7 @@ HELM = {
 }
 """What is used of Helm; the chart's own tests run these."""
 KUBECTL = {
-    "annotate", "apply", "create", "delete", "describe", "explain", "get", "logs", "outboxrelay", "patch",
+    "annotate", "apply", "create", "delete", "describe", "exec", "explain", "get", "logs", "outboxrelay", "patch",
     "port-forward", "rollout", "run", "scale", "wait",
 }  # fmt: skip
 OTHERS = {"psql", "jq", "curl", "docker", "openssl", "kafka-topics.sh", "kafka-acls.sh", "bash", "exit", "export",
@@ -107,6 +107,9 @@ def kubectl(words: list[str]) -> None:
     assert verb in KUBECTL, words
     if verb == "outboxrelay":
         our_command(["outboxrelay", *rest])
+        return
+    if verb == "exec":
+        verify(rest[rest.index("--") + 1 :])
         return
     for flag, value in pairwise(rest):
         if flag in ("-f", "--filename") and value != "-" and value.startswith(("examples/", "crds/")):

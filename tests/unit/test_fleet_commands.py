@@ -166,7 +166,7 @@ def test_no_chain_says_how_one_is_declared(run: Command, server: Server) -> None
     server.items = [relay("orders")]
     code, out, _ = run("chain")
     assert code == 0
-    assert out.startswith("no chain among 1 relays: name what feeds a relay in its spec.dependsOn, or label relays ")
+    assert out.startswith("no chain among 1 relay: name what feeds a relay in its spec.dependsOn, or label relays ")
 
 
 @pytest.mark.parametrize(

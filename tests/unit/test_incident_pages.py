@@ -32,6 +32,19 @@ def test_a_page_has_its_three_parts_and_says_how_bad_it_is(kind: Kind) -> None:
     assert all(len(part.split()) >= 10 for part in parts)
 
 
+@pytest.mark.parametrize(
+    ("base", "link"),
+    [
+        ("https://git.example/docs/incidents", "https://git.example/docs/incidents/NoProgress.md"),
+        ("https://git.example/docs/incidents/", "https://git.example/docs/incidents/NoProgress.md"),
+        ("https://docs.example/incidents/{page}.html", "https://docs.example/incidents/NoProgress.html"),
+        ("https://docs.example/?of={page}#{page}", "https://docs.example/?of=NoProgress#NoProgress"),
+    ],
+)
+def test_a_link_ends_as_the_address_of_the_pages_asks_for(base: str, link: str) -> None:
+    assert runbook_of(base, "NoProgress") == link
+
+
 def test_the_metrics_of_incidents_are_those_that_the_index_tells() -> None:
     told = set(re.findall(r"^\| `(outboxrelay_\w+)` \|", INDEX, re.MULTILINE))
     metrics = Metrics()

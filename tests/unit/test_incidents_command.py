@@ -159,6 +159,14 @@ def test_the_relays_that_are_asked_for_are_listed(
     assert {name for name in ("200 relays", "orders", "billing") if name in out} == relays
 
 
+def test_one_relay_without_an_incident_is_one_relay(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(BODIES[-2]["metadata"], "namespace", "quiet")
+    _, out, _ = run(monkeypatch, capsys, "-n", "quiet", "--kubeconfig", str(kubeconfig))
+    assert out == "no open incident, 1 relay\n"
+
+
 def test_json_has_every_incident_with_its_relay(
     kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -275,7 +275,7 @@ def test_the_lag_is_an_incident_where_its_condition_says_so(status: str, found: 
 def test_rows_that_cannot_be_sent_are_an_incident_until_nobody_can_tell() -> None:
     (signal,) = seen(**says(held=report(held=(held_row(),)).held)).signals
     assert signal.message == (
-        "1 keys are held by a row that cannot be sent (RowTooLarge: 2000000 bytes, the topic takes 1048588)"
+        "1 key is held by a row that cannot be sent (RowTooLarge: 2000000 bytes, the topic takes 1048588)"
     )
     assert types(**says(quarantine=Quarantine(rows=3))) == {"PoisonRows"}
     assert types(**says(quarantine=Quarantine(rows=3, limit_reached=True))) == {"PoisonRows", "QuarantineFull"}

@@ -10,7 +10,7 @@ import click
 
 from outboxrelay.cli import cli
 from outboxrelay.cli.columns import GAP, Column, layout, lines
-from outboxrelay.cli.options import output, with_cluster
+from outboxrelay.cli.options import counted, output, with_cluster
 from outboxrelay.cli.relays import NAME, Scope, list_once
 from outboxrelay.decisions.backlog import lag_display
 from outboxrelay.decisions.chains import Chain, Member, chains
@@ -78,7 +78,7 @@ def chain(
         click.echo(json.dumps([as_json(item) for item in found], indent=2))
         return 0
     if not found:
-        click.echo(f"no chain among {len(bodies)} relays: {HOW}" if bodies else "no OutboxRelay found")
+        click.echo(f"no chain among {counted(len(bodies), 'relay')}: {HOW}" if bodies else "no OutboxRelay found")
         return 0
     width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else None
     click.echo("\n\n".join("\n".join(text(item, width=width)) for item in found))

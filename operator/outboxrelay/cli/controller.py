@@ -93,7 +93,8 @@ Exit codes: 0 after SIGTERM; 1 no cluster, a port that is taken, or it had
     metavar="URL",
     default=RUNBOOKS,
     show_default=True,
-    help="Where the pages of docs/incidents are served; links in status and notifications begin with it.",
+    help="Where the pages of docs/incidents are served, for links in status and notifications; {page} in it stands for "
+    "the type, and without that /TYPE.md is added.",
 )
 @click.option(
     "--critical-priority-class",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from outboxrelay.cli.columns import GAP, Column, layout, lines
+from outboxrelay.cli.options import counted
 from outboxrelay.cli.styled import Line, Span
 from outboxrelay.decisions.backlog import lag_display
 from outboxrelay.decisions.fleet import Health, Row, Totals, count_display
@@ -52,19 +53,15 @@ def summary(sums: Totals, shown: int, *, width: int | None = None) -> Line:
 
 
 def _summary(sums: Totals, shown: int, gap: str, critical: str, incident: str) -> Line:
-    spans = [Span(f"{shown} of {sums.relays} relays" if shown != sums.relays else _count(sums.relays, "relay"))]
+    spans = [Span(f"{shown} of {sums.relays} relays" if shown != sums.relays else counted(sums.relays, "relay"))]
     for number, health in ((sums.failing, Health.FAILING), (sums.unknown, Health.UNKNOWN), (sums.off, Health.OFF)):
         if number or health is Health.FAILING:
             spans.append(Span(f"{number} {health.value.lower()}", STYLES[health] if number else "dim"))
-    incidents = f"{sums.incidents} inc" if incident == "inc" else _count(sums.incidents, incident) + critical
+    incidents = f"{sums.incidents} inc" if incident == "inc" else counted(sums.incidents, incident) + critical
     spans.append(Span(incidents, "red" if sums.critical else "yellow" if sums.incidents else "dim"))
     spans.append(Span(f"backlog {count_display(sums.backlog, exact=sums.backlog_exact)}"))
     spans += [Span(f"{count_display(sums.delivered)}/s out"), Span(f"{count_display(sums.arriving)}/s in")]
     return Line(tuple(part for span in spans for part in (span, Span(gap))))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _cells(row: Row, columns: Sequence[Column]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from outboxrelay.cli import cli
-from outboxrelay.cli.options import with_cluster
+from outboxrelay.cli.options import counted, with_cluster
 from outboxrelay.cli.relays import Scope, list_once
 from outboxrelay.decisions.backlog import lag_display
 from outboxrelay.decisions.incidents.listing import Found, Group, collect, grouped
@@ -55,7 +55,7 @@ def incidents(
         click.echo(json.dumps([_as_json(item) for item in found], indent=2))
         return 0
     if not found:
-        click.echo(f"no open incident, {len(bodies)} relays" if bodies else "no OutboxRelay found")
+        click.echo(f"no open incident, {counted(len(bodies), 'relay')}" if bodies else "no OutboxRelay found")
         return 0
     now = datetime.now(UTC)  # noqa: TID251 - a composition root
     width = shutil.get_terminal_size((120, 24)).columns

@@ -35,6 +35,11 @@ class Seconds(click.FloatRange):
     name = "seconds"
 
 
+def counted(number: int, what: str) -> str:
+    """So many of it: 1 relay, 2 relays."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def output(*formats: str) -> Decorator:
     """-o, of which the first of ``formats`` is the default."""
     return click.option(

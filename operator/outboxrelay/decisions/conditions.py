@@ -126,8 +126,8 @@ def quarantined(facts: Facts) -> Finding:
         )
         return _finding(kind, "True", Reason.QUARANTINE_LIMIT, message)
     if rows or held:
-        parts = [f"{rows} rows are in quarantine"] if rows else []
-        parts += [f"{held} keys are held by a row that cannot be sent"] if held else []
+        parts = [f"{rows} {'row is' if rows == 1 else 'rows are'} in quarantine"] if rows else []
+        parts += [f"{held} {'key is' if held == 1 else 'keys are'} held by a row that cannot be sent"] if held else []
         return _finding(kind, "True", Reason.POISON_ROWS, "; ".join(parts) + "; see status.held and quarantine list")
     return _finding(kind, "False", Reason.NONE, "no row waits for a person")
 

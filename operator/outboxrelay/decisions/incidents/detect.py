@@ -264,8 +264,8 @@ def _rows(facts: Facts) -> tuple[list[Signal], set[IncidentType]]:
     aside, held = max(report.quarantine.rows or 0 for report in reports), sum(report.held.keys for report in reports)
     signals = []
     if aside or held:
-        parts = [f"{aside} rows are in quarantine"] if aside else []
-        parts += [f"{held} keys are held by a row that cannot be sent"] if held else []
+        parts = [f"{aside} {'row is' if aside == 1 else 'rows are'} in quarantine"] if aside else []
+        parts += [f"{held} {'key is' if held == 1 else 'keys are'} held by a row that cannot be sent"] if held else []
         first = next((f" ({row.reason}: {row.message})" for report in reports for row in report.held.rows), "")
         signals.append(Signal(IncidentType.POISON_ROWS, Reason.POISON_ROWS, "; ".join(parts) + first))
     if any(report.quarantine.limit_reached for report in reports):

@@ -10,6 +10,8 @@ from outboxrelay.api.incidents import MAX_INCIDENTS, IncidentStatus
 from outboxrelay.decisions.incidents.reduce import Incident
 
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
+PAGE = "{page}"
+"""Stands for the name of a page in the address of runbooks."""
 
 
 def stamp(moment: datetime) -> str:
@@ -23,8 +25,8 @@ def moment(text: str) -> datetime:
 
 
 def runbook_of(base: str, kind: str) -> str:
-    """Where the page of a type is."""
-    return f"{base.rstrip('/')}/{kind}.md"
+    """Where the page of a type is: PAGE in ``base`` stands for its name, and without it the name and .md follow."""
+    return base.replace(PAGE, kind) if PAGE in base else f"{base.rstrip('/')}/{kind}.md"
 
 
 def as_status(items: Iterable[Incident], runbooks: str) -> list[IncidentStatus]:
