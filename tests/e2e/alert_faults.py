@@ -180,7 +180,7 @@ OF_A_DATABASE = (
         by_sql("ALTER TABLE {line.table.qualified} RENAME TO renamed"),
         by_sql("ALTER TABLE renamed RENAME TO {line.table.name}"), "tableless")),
     Case(TimedFault("transaction forgotten", IncidentType.TRANSACTION_HELD_OPEN, hold_open, end_session, "waiting"),
-        runs=True),
+        runs=True, designed=20),
 )  # fmt: skip
 OF_BROKERS = (
     Case(TimedFault("wrong authority for the brokers", IncidentType.BROKER_TLS_FAILED,
