@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 
 from outboxrelay.api.incidents import IncidentType
-from tests.cluster import certificates, paths
-from tests.e2e.pod_faults import hide_from_node, hide_from_operator, show_again, start_unseen
+from tests.cluster import certificates, components, paths
+from tests.e2e.pod_faults import hide_from_operator, show_again, start_unseen
 from tests.e2e.timed_faults import (
     AT_ONCE,
     BROKER_STOPPED,
@@ -26,6 +26,7 @@ from tests.e2e.timed_faults import (
     let_in,
     nothing,
     raise_limit,
+    server,
 )
 from tests.support.kubectl import Object
 from tests.support.line import Line
@@ -206,8 +207,6 @@ OF_PODS = (
     Case(TIMED[IncidentType.RELAY_UNRESPONSIVE], runs=True),
     Case(TimedFault("way from the operator to the pod cut", IncidentType.RELAY_UNREACHABLE,
         hide_from_operator, show_again, "hidden", of(flow={"maxRowsPerSecond": SLOWLY}), fill), runs=True),
-    Case(TimedFault("way from the kubelet to the pod cut", IncidentType.RELAY_NOT_READY,
-        hide_from_node, show_again, "unasked"), runs=True),
     Case(TimedFault("new pod that is never ready", IncidentType.ROLLOUT_STALLED,
         start_unseen(CHANGED), show_again, "stalled"), designed=120),
 )  # fmt: skip
@@ -222,6 +221,14 @@ OF_DELIVERY = (
 )  # fmt: skip
 SIDE_BY_SIDE = (*OF_A_DATABASE, *OF_BROKERS, *OF_A_SPEC, *OF_PODS, *OF_DELIVERY)
 """Each happens to a relay of its own, all at the same time."""
+OF_THE_NODE = Case(
+    TimedFault("kubelet gone, pods go on", IncidentType.RELAY_NOT_READY,
+        server(lambda: components.kill("kubelet")), server(lambda: components.start("kubelet")), "unwatched"),
+    runs=True, designed=50,
+)  # fmt: skip
+"""Kubernetes gives a node 50 s before it calls its pods not ready."""
+RELAYS = (*SIDE_BY_SIDE, OF_THE_NODE)
+"""Those of them that have a relay."""
 OF_ALL = (Case(DATABASE_STOPPED), Case(BROKER_STOPPED))
 OF_THE_OPERATOR = Case(LEADER_KILLED)
-CASES = (*SIDE_BY_SIDE, *OF_ALL, OF_THE_OPERATOR)
+CASES = (*RELAYS, *OF_ALL, OF_THE_OPERATOR)

@@ -5,12 +5,10 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from outboxrelay.api.incidents import IncidentType
 from outboxrelay.api.names import PLURAL
-from tests.cluster import paths
-from tests.e2e.alert_faults import OF_ALL, OF_THE_OPERATOR, SIDE_BY_SIDE, authority
+from tests.e2e.alert_faults import OF_ALL, OF_THE_NODE, OF_THE_OPERATOR, RELAYS, SIDE_BY_SIDE, Case, authority
 from tests.e2e.timed_faults import Scene
 from tests.e2e.timed_story import Course, Teller, dripping
 from tests.support.alert_diary import Alarm, AlertDiary, alert_diary
@@ -18,14 +16,17 @@ from tests.support.incident_diary import diary
 from tests.support.line import Line
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.relay_process import free_port
-from tests.support.release import NAMESPACE, RELEASE, Operator
+from tests.support.release import Operator
 from tests.support.rig import Rig
+from tests.support.service_targets import operators_job
 from tests.support.stand import Stand
 from tests.support.waiting import until
 
 SCRAPE = "15s"
 """As the chart's ServiceMonitor does it."""
 EVALUATE = "5s"
+STEP_SECONDS = 1.5
+"""Between the beginnings of two faults, or what is timed on two cores is how two dozen kubectl start at once."""
 
 
 @dataclass
@@ -64,35 +65,12 @@ class Alarmed:
         return True
 
 
-def operators_job() -> dict[str, Any]:
-    """The scrape job that the Prometheus operator makes of the chart's ServiceMonitor."""
-    service = "__meta_kubernetes_service_label_app_kubernetes_io_instance"
-    return {
-        "job_name": "operator",
-        "honor_labels": True,
-        "kubernetes_sd_configs": [
-            {
-                "role": "endpoints",
-                "kubeconfig_file": str(paths.ADMIN_KUBECONFIG),
-                "namespaces": {"names": [NAMESPACE]},
-            }
-        ],
-        "relabel_configs": [
-            {"source_labels": [service], "regex": RELEASE, "action": "keep"},
-            {"source_labels": ["__meta_kubernetes_endpoint_port_name"], "regex": "http", "action": "keep"},
-            {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
-            {"source_labels": ["__meta_kubernetes_service_name"], "target_label": "job"},
-        ],
-    }
-
-
 async def tell(rig: Rig, operator: Operator, dump: Callable[[Rig, str, str], str], folder: Path) -> Story:
     """Everything, once."""
     async with contextlib.AsyncExitStack() as stack:
-        jobs = [operators_job()]
+        job = await stack.enter_async_context(operators_job(operator.kubectl, folder))
         watcher = await stack.enter_async_context(
-            prometheus(folder, free_port(), jobs, scrape=SCRAPE, evaluate=EVALUATE)
+            prometheus(folder, free_port(), [job], scrape=SCRAPE, evaluate=EVALUATE)
         )
         stand = await stack.enter_async_context(Stand(rig))
         book = await stack.enter_async_context(diary(stand.kubectl))
@@ -102,7 +80,7 @@ async def tell(rig: Rig, operator: Operator, dump: Callable[[Rig, str, str], str
         await until(lambda: sees_leader(watcher), "leading operator in Prometheus", 60, every=1)
         alerts = await stack.enter_async_context(alert_diary(watcher, stand.name))
         teller = Teller(scene, book, Alarmed(alerts).told)
-        services = {case.fault.line: lines[case.fault.line] for case in SIDE_BY_SIDE if case.runs}
+        services = {case.fault.line: lines[case.fault.line] for case in RELAYS if case.runs}
         async with dripping(stand, services):
             await all_faults(teller, lines)
         look = await asyncio.to_thread(dump, rig, stand.name, "alerts of faults")
@@ -117,13 +95,13 @@ async def sees_leader(watcher: Prometheus) -> bool:
 async def begin(scene: Scene) -> dict[str, Line]:
     """A relay for each fault that has one of its own; all are as they should be."""
     stand = scene.stand
-    lines = {case.fault.line: stand.plan(case.fault.line) for case in SIDE_BY_SIDE}
+    lines = {case.fault.line: stand.plan(case.fault.line) for case in RELAYS}
     await asyncio.gather(*(furnish(stand, line) for line in lines.values()))
     await stand.kubectl.apply(authority(stand), *(stand.secret(line) for line in lines.values()))
-    for case in SIDE_BY_SIDE:
+    for case in RELAYS:
         await case.first(scene, lines[case.fault.line])
     await stand.kubectl.apply(
-        *(lines[case.fault.line].manifest(**case.spec(lines[case.fault.line])) for case in SIDE_BY_SIDE)
+        *(lines[case.fault.line].manifest(**case.spec(lines[case.fault.line])) for case in RELAYS)
     )
     seen: dict[str, bool] = {}
     await until(lambda: all_well(stand, seen), "relays that are well", 150, every=1, last=lambda: seen)
@@ -144,14 +122,22 @@ async def all_well(stand: Stand, seen: dict[str, bool]) -> bool:
         wanted = ["SourceReachable", "TargetReachable"]
         wanted += ["Ready"] if relay["spec"]["scaling"]["replicas"] else []
         seen[relay["metadata"]["name"]] = all(conditions.get(name) == "True" for name in wanted)
-    return len(seen) == len(SIDE_BY_SIDE) and all(seen.values())
+    return len(seen) == len(RELAYS) and all(seen.values())
+
+
+async def suffer(teller: Teller, case: Case, lines: dict[str, Line], wait: float) -> None:
+    """One fault that begins after a while and goes on beside the others."""
+    await asyncio.sleep(wait)
+    await teller.suffer(case.fault, [lines[case.fault.line]])
 
 
 async def all_faults(teller: Teller, lines: dict[str, Line]) -> None:
-    """First those of one relay, then those of the operator and of what all share."""
-    await asyncio.gather(*(teller.suffer(case.fault, [lines[case.fault.line]]) for case in SIDE_BY_SIDE))
+    """First those of one relay, then those of the node, of the operator and of what all share."""
+    one_by_one = enumerate(sorted(SIDE_BY_SIDE, key=lambda case: -case.designed))
+    await asyncio.gather(*(suffer(teller, case, lines, number * STEP_SECONDS) for number, case in one_by_one))
+    await teller.suffer(OF_THE_NODE.fault, [lines[OF_THE_NODE.fault.line]])
     courses = teller.story.courses
-    well = [lines[case.fault.line] for case in SIDE_BY_SIDE if not courses[case.fault.name].trouble]
+    well = [lines[case.fault.line] for case in RELAYS if not courses[case.fault.name].trouble]
     failover = asyncio.create_task(teller.suffer(OF_THE_OPERATOR.fault, well), name="failover")
     await teller.known(OF_THE_OPERATOR.fault)
     # It takes the new leader half a minute to call the failover over; faults do not wait for that.

@@ -17,11 +17,6 @@ async def hide_from_operator(scene: Scene, line: Line) -> None:
     await _hide(scene, line, Way.PODS)
 
 
-async def hide_from_node(scene: Scene, line: Line) -> None:
-    """The kubelet's questions to the pod are lost; the operator's are not."""
-    await _hide(scene, line, Way.NODE)
-
-
 async def show_again(scene: Scene, line: Line) -> None:
     """All questions get through."""
     await asyncio.to_thread(scene.ways.restore, line.name)

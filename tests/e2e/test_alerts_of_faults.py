@@ -9,7 +9,7 @@ import pytest
 
 from outboxrelay.api.incidents import IncidentType
 from outboxrelay.decisions.incidents.kinds import KINDS
-from tests.e2e.alert_faults import CASES, OF_ALL, SIDE_BY_SIDE, Case
+from tests.e2e.alert_faults import CASES, OF_ALL, RELAYS, Case
 from tests.e2e.alert_story import Story, tell
 from tests.e2e.conftest import dump
 from tests.e2e.timed_story import Course
@@ -60,12 +60,12 @@ def test_an_alert_fires_within_a_minute_of_its_fault_and_goes_with_it(story: Sto
 
 def test_no_alert_fires_but_those_of_the_faults_and_each_of_them_once(story: Story) -> None:
     found = {(alarm.name, alarm.relay): len(alarm.fired) for alarm in story.alarms}
-    own = {(f"OutboxRelay{case.fault.type}", case.fault.line) for case in SIDE_BY_SIDE}
-    shared = {(f"OutboxRelay{case.fault.type}", other.fault.line) for case in OF_ALL for other in SIDE_BY_SIDE}
+    own = {(f"OutboxRelay{case.fault.type}", case.fault.line) for case in RELAYS}
+    shared = {(f"OutboxRelay{case.fault.type}", other.fault.line) for case in OF_ALL for other in RELAYS}
     expected = own | shared | {(f"OutboxRelay{IncidentType.OPERATOR_FAILOVER}", "")}
     # Rows in a quarantine that is full are rows that cannot be sent.
     expected.add((f"OutboxRelay{IncidentType.POISON_ROWS}", "full"))
-    # A transaction that is open for long holds rows of all tables back.
-    running = (case.fault.line for case in SIDE_BY_SIDE if case.runs)
-    also = {(f"OutboxRelay{IncidentType.TRANSACTION_HELD_OPEN}", line) for line in running}
+    # A transaction that is open for long holds rows of all tables back, and the one node has the pods of all.
+    others = (IncidentType.TRANSACTION_HELD_OPEN, IncidentType.RELAY_NOT_READY)
+    also = {(f"OutboxRelay{kind}", case.fault.line) for kind in others for case in RELAYS}
     assert {place: count for place, count in found.items() if place not in also} == dict.fromkeys(expected - also, 1)

@@ -59,8 +59,8 @@ APART = frozenset(
         "test_timed_faults.py",
     }
 )
-"""Minutes of waiting for faults to be noticed and to pass, and for pods to come and go: `make faults`, `make alerts` and
-`make scaling` run them, not `make test`."""
+"""Minutes of waiting for faults to be noticed and to pass, and for pods to come and go: `make faults`, `make alerts`
+and `make scaling` run them, not `make test`."""
 HEAD_START = 40
 """Seconds that a lane with Kubernetes begins later than one without: its node starts, and the image is built."""
 
