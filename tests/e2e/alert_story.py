@@ -77,7 +77,7 @@ async def tell(rig: Rig, operator: Operator, dump: Callable[[Rig, str, str], str
         scene = Scene(stand, operator)
         stack.push_async_callback(scene.close)
         lines = await begin(scene)
-        await until(lambda: sees_leader(watcher), "leading operator in Prometheus", 60, every=1)
+        await until(lambda: is_calm(watcher), "Prometheus that sees the operator and fires nothing", 60, every=1)
         alerts = await stack.enter_async_context(alert_diary(watcher, stand.name))
         teller = Teller(scene, book, Alarmed(alerts).told)
         services = {case.fault.line: lines[case.fault.line] for case in RELAYS if case.runs}
@@ -87,9 +87,12 @@ async def tell(rig: Rig, operator: Operator, dump: Callable[[Rig, str, str], str
         return Story(teller.story.courses, list(alerts.alarms.values()), look)
 
 
-async def sees_leader(watcher: Prometheus) -> bool:
-    """Whether the operator's pods are scraped, and one of them leads."""
-    return len(await watcher.query("outboxrelay_controller_leading == 1")) == 1
+async def is_calm(watcher: Prometheus) -> bool:
+    """Whether the operator's pods are scraped, one of them leads, and no alert fires.
+
+    An operator that finds the Lease of one that was ended before takes over from it, and says so."""
+    leading = await watcher.query("outboxrelay_controller_leading == 1")
+    return len(leading) == 1 and not await watcher.alerts()
 
 
 async def begin(scene: Scene) -> dict[str, Line]:
