@@ -42,6 +42,11 @@ faults: .venv/.complete ## Thirteen faults and two hundred relays on the cluster
 	@python3 -m tests.cluster up && $(PY) -m tests.cluster.image
 	@$(IN_CLUSTER) .venv/bin/pytest tests/e2e/test_timed_faults.py tests/e2e/test_parent_incident.py -v -s --tb=short
 
+.PHONY: alerts
+alerts: .venv/.complete ## A real fault for each type of incident, timed to the alert of the real Prometheus (WRITE_DOCS=1)
+	@python3 -m tests.cluster up && $(PY) -m tests.cluster.image
+	@$(IN_CLUSTER) .venv/bin/pytest tests/e2e/test_alerts_of_faults.py -v -s --tb=short
+
 .PHONY: scaling
 scaling: .venv/.complete ## The autoscaler on the cluster: 500,000 slow rows, no broker, a database that gives no more
 	@python3 -m tests.cluster up && $(PY) -m tests.cluster.image

@@ -25,6 +25,7 @@ from tests.cluster import components, kafka, postgres
 from tests.support import pod_processes
 from tests.support.api_proxy import ApiProxy
 from tests.support.line import Line
+from tests.support.pod_ways import PodWays
 from tests.support.release import Operator
 from tests.support.stand import Stand
 from tests.support.waiting import until
@@ -42,7 +43,9 @@ class Scene:
 
     stand: Stand
     operator: Operator
-    proxy: ApiProxy
+    proxy: ApiProxy | None = None
+    """Where the operator asks through one."""
+    ways: PodWays = field(default_factory=PodWays)
     frozen: dict[str, int] = field(default_factory=dict)
     """uid of the pod → pid of its relay."""
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -57,7 +60,9 @@ class Scene:
             task.cancel()
         for session in self.sessions.values():
             session.terminate()
-        self.proxy.blind.clear()
+        if self.proxy is not None:
+            self.proxy.blind.clear()
+        self.ways.close()
         for uid, pid in self.frozen.items():
             pod_processes.thaw(pid, uid)
         for start in (start_kafka, postgres.start, lambda: components.start("kubelet")):
@@ -146,7 +151,11 @@ async def raise_limit(scene: Scene, line: Line) -> None:
 
 
 async def set_limit(scene: Scene, line: Line, limit: int) -> None:
-    entry = ConfigEntry("max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET)
+    await configure_topic(scene, line, "max.message.bytes", limit)
+
+
+async def configure_topic(scene: Scene, line: Line, name: str, value: int) -> None:
+    entry = ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, line.topic, incremental_configs=[entry])
     await asyncio.to_thread(scene.admin.incremental_alter_configs([resource])[resource].result, 20)
 
@@ -216,7 +225,8 @@ async def take_shards(scene: Scene, line: Line) -> None:
     await asyncio.wait_for(scene.tasks.pop(line.name), 10)
 
 
-async def give_shards_back(scene: Scene, line: Line) -> None:
+async def end_session(scene: Scene, line: Line) -> None:
+    """What it held is free again."""
     await scene.sessions.pop(line.name).close()
 
 
@@ -229,6 +239,7 @@ async def kill_leader(scene: Scene, line: Line) -> None:
 
 async def cut_watch(scene: Scene, line: Line) -> None:
     """The leader's watch of OutboxRelays stays open and says nothing more; then somebody changes a relay."""
+    assert scene.proxy is not None
     pod = await scene.operator.leading_pod()
     scene.proxy.blind.add(pod["status"]["podIP"])
     change = f'{{"spec":{{"objectives":{{"maxLagSeconds":{31 + uuid.uuid4().int % 20}}}}}}}'
@@ -236,6 +247,7 @@ async def cut_watch(scene: Scene, line: Line) -> None:
 
 
 async def restore_watch(scene: Scene, line: Line) -> None:
+    assert scene.proxy is not None
     scene.proxy.blind.clear()
 
 
@@ -264,7 +276,7 @@ AT_ONCE = (
     TimedFault("relay crash loop", "RelayCrashLooping", crash, stop_crashing, "crashing"),
     TimedFault("poison row", "PoisonRows", insert_poison, raise_limit, "poisoned"),
     TimedFault(
-        "no progress without an error", "NoProgress", take_shards, give_shards_back, "stuck", prepare=queue_for_shards
+        "no progress without an error", "NoProgress", take_shards, end_session, "stuck", prepare=queue_for_shards
     ),
 )
 """Each happens to a relay of its own, all at the same time."""

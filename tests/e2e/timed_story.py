@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+from confluent_kafka import KafkaException
 
 from tests.cluster import paths
 from tests.cluster.failures import ClusterError
@@ -37,6 +38,8 @@ DEADLINE = 75.0
 CALM_SECONDS = 10.0
 """How long nothing more may be told of after the last incident has ended; that one, a failover, takes half a minute in
 which nothing else may end or begin either."""
+TROUBLE = (AssertionError, ClusterError, OSError, ValueError, asyncpg.PostgresError, KafkaException)
+"""What one fault may meet while the others go on."""
 WITNESS = "orders"
 """The relay that no fault of its own happens to."""
 
@@ -67,13 +70,40 @@ class Story:
     look: str = ""
 
 
+Told = Callable[[Course, Sequence[Line], float, str], Awaitable[bool]]
+"""Whether people were told since a moment that the incident of these relays is Open or Resolved; how long that took is
+noted in the course."""
+
+
+class Hooked:
+    """People who are told by a webhook."""
+
+    def __init__(self, hook: Receiver) -> None:
+        self._hook = hook
+
+    async def told(self, course: Course, lines: Sequence[Line], since: float, state: str) -> bool:
+        """Whether the receiver was told; once for all relays."""
+        name = course.fault.line
+        for came, (_, body) in zip(self._hook.times, self._hook.taken, strict=True):
+            data = body["data"]
+            relays = {relay["name"] for relay in data["relays"]}
+            fits = (data["type"], data["state"]) == (course.fault.type, state) and (not name or relays == {name})
+            if fits and came >= since:
+                if state == "Open":
+                    course.told, course.message = came - since, data["message"]
+                else:
+                    course.resolved = came - since
+                return True
+        return False
+
+
 class Teller:
     """Lets the faults happen and takes the times."""
 
-    def __init__(self, scene: Scene, book: Diary, hook: Receiver) -> None:
+    def __init__(self, scene: Scene, book: Diary, told: Told) -> None:
         self._scene = scene
         self._book = book
-        self._hook = hook
+        self._told = told
         self.story = Story()
 
     async def suffer(self, fault: TimedFault, lines: Sequence[Line]) -> None:
@@ -82,8 +112,8 @@ class Teller:
         try:
             await self._notice(course, lines)
             await self._recover(course, lines)
-        except (AssertionError, ClusterError) as error:
-            course.trouble = str(error)
+        except TROUBLE as error:
+            course.trouble = str(error) or repr(error)
         known = "" if course.status is None else f" in status after {course.status:.1f} s,"
         print(
             f"{fault.name}:{known} told after {course.told:.1f} s, over after {course.resolved:.1f} s {course.trouble}"
@@ -104,9 +134,8 @@ class Teller:
         began = time.monotonic()
         await course.fault.inject(self._scene, lines[0])
         try:
-            await until(
-                lambda: self._told(course, began, "Open"), f"notice of {course.fault.name}", DEADLINE, every=0.1
-            )
+            notice = f"notice of {course.fault.name}"
+            await until(lambda: self._told(course, lines, began, "Open"), notice, DEADLINE, every=0.1)
             if course.fault.type != "OperatorFailover":
                 await until(lambda: self._written(course, lines, began), f"{course.fault.type} in status", DEADLINE)
         except AssertionError:
@@ -116,22 +145,8 @@ class Teller:
     async def _recover(self, course: Course, lines: Sequence[Line]) -> None:
         await course.fault.heal(self._scene, lines[0])
         healed = time.monotonic()
-        await until(lambda: self._told(course, healed, "Resolved"), f"end of {course.fault.name}", 180, every=0.1)
-
-    async def _told(self, course: Course, since: float, state: str) -> bool:
-        """Whether the receiver was told since then, and how long that took."""
-        name = course.fault.line
-        for came, (_, body) in zip(self._hook.times, self._hook.taken, strict=True):
-            data = body["data"]
-            relays = {relay["name"] for relay in data["relays"]}
-            fits = (data["type"], data["state"]) == (course.fault.type, state) and (not name or relays == {name})
-            if fits and came >= since:
-                if state == "Open":
-                    course.told, course.message = came - since, data["message"]
-                else:
-                    course.resolved = came - since
-                return True
-        return False
+        over = f"end of {course.fault.name}"
+        await until(lambda: self._told(course, lines, healed, "Resolved"), over, 180, every=0.1)
 
     async def _written(self, course: Course, lines: Sequence[Line], began: float) -> bool:
         """Whether every relay that has it says so."""
@@ -156,7 +171,7 @@ async def tell(rig: Rig, operator: Operator, dump: Callable[[Rig, str, str], str
         book = await stack.enter_async_context(diary(stand.kubectl))
         scene = Scene(stand, operator, proxy)
         stack.push_async_callback(scene.close)
-        teller = Teller(scene, book, hook)
+        teller = Teller(scene, book, Hooked(hook).told)
         lines = await begin(scene)
         async with dripping(stand, lines):
             await all_faults(teller, scene, lines)

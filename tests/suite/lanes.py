@@ -52,9 +52,16 @@ SECONDS: dict[str, float] = {
 """What the files take that take long, about; from ``--durations``. It only has to be right enough to share fairly."""
 SECONDS_OF_OTHERS: dict[str, float] = {"integration": 6, "e2e": 40}
 """By folder, of a file that is not named above."""
-APART = frozenset({"test_timed_faults.py", "test_parent_incident.py", "test_autoscaling_on_the_cluster.py"})
-"""Minutes of waiting for faults to be noticed and to pass, and for pods to come and go: `make faults` and
-`make scaling` run them, not `make test`."""
+APART = frozenset(
+    {
+        "test_alerts_of_faults.py",
+        "test_autoscaling_on_the_cluster.py",
+        "test_parent_incident.py",
+        "test_timed_faults.py",
+    }
+)
+"""Minutes of waiting for faults to be noticed and to pass, and for pods to come and go: `make faults`, `make alerts`
+and `make scaling` run them, not `make test`."""
 HEAD_START = 40
 """Seconds that a lane with Kubernetes begins later than one without: its node starts, and the image is built."""
 

@@ -55,10 +55,12 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, port: int, jobs: Sequence[dict[str, Any]]) -> AsyncIterator[Prometheus]:
-    """One that runs ``jobs`` of a scrape configuration each second, with the alerts of the chart."""
+async def prometheus(
+    folder: Path, port: int, jobs: Sequence[dict[str, Any]], *, scrape: str = "1s", evaluate: str = "1s"
+) -> AsyncIterator[Prometheus]:
+    """One that runs ``jobs`` of a scrape configuration, with the alerts of the chart; both each second, or as given."""
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": scrape, "scrape_timeout": scrape, "evaluation_interval": evaluate},
         "rule_files": [str(ALERTS)],
         "scrape_configs": list(jobs),
     }

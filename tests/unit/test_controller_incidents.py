@@ -237,12 +237,22 @@ async def test_metrics_show_what_is_open_and_nothing_of_what_is_gone() -> None:
         assert 'relay="orders"' not in text
 
 
-async def test_a_failover_of_the_operator_is_told_and_resolved() -> None:
-    bench = Bench()
+async def test_a_failover_of_the_operator_is_told_and_resolved_and_shows_in_metrics_while_it_lasts() -> None:
+    bench, registry = Bench(), CollectorRegistry()
+    IncidentMetrics(registry).follow(bench.incidents.open, dict)
     notice = bench.incidents.took_over("operator-1", bench.clock.now())
+    assert open_failovers(registry) == 1
     bench.clock.move(30)
     bench.incidents.resolved(notice)
     assert bench.told.states() == [("OperatorFailover", "opened"), ("OperatorFailover", "resolved")]
     assert bench.told.notices[0].id == bench.told.notices[1].id
     assert "operator-1" in notice.incident.message
     assert bench.told.counted == [("OperatorFailover", "Warning")]
+    assert open_failovers(registry) == 0
+
+
+def open_failovers(registry: CollectorRegistry) -> float | None:
+    """As Prometheus sees it; of no relay."""
+    assert "outboxrelay_relay_incidents_open{" not in generate_latest(registry).decode()
+    labels = {"type": "OperatorFailover", "severity": "Warning"}
+    return registry.get_sample_value("outboxrelay_incidents_open", labels)

@@ -11,7 +11,8 @@ from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.incidents.kinds import KINDS
 from outboxrelay.decisions.incidents.reduce import Incident
 
-OpenIncidents = Callable[[], Iterable[tuple[Key, Incident]]]
+OpenIncidents = Callable[[], Iterable[tuple[Key | None, Incident]]]
+"""Each with its relay; None: the operator's own."""
 Pending = Callable[[], dict[str, int]]
 
 
@@ -59,11 +60,12 @@ class IncidentMetrics(Collector):
         """Open incidents by type, and by relay and type where there are any."""
         types = Tally({(str(kind.type), str(kind.severity)): 0 for kind in KINDS.values()})
         relays: Tally[tuple[str, str, str, str]] = Tally()
-        for (namespace, name), item in self._open():
+        for key, item in self._open():
             types[item.type, item.severity] += 1
-            relays[namespace, name, item.type, item.severity] += 1
+            if key is not None:
+                relays[*key, item.type, item.severity] += 1
         by_type = GaugeMetricFamily(
-            "outboxrelay_incidents_open", "Open incidents of all relays.", labels=["type", "severity"]
+            "outboxrelay_incidents_open", "Open incidents, the operator's own included.", labels=["type", "severity"]
         )
         for labels, count in types.items():
             by_type.add_metric(labels, count)

@@ -78,6 +78,8 @@ class IncidentKeeper:
         self._interval = interval
         self._runbooks = runbooks
         self._kept: dict[Key, _Kept] = {}
+        self._own: dict[str, Incident] = {}
+        """The operator's own open incidents, by id."""
         self._parents = Parents()
 
     def knows(self, key: Key, uid: str) -> bool:
@@ -129,8 +131,10 @@ class IncidentKeeper:
         for change in ended(kept.incidents, now)[1]:
             self._changed(key, change, now)
 
-    def open(self) -> Iterator[tuple[Key, Incident]]:
-        """Every open incident of every relay."""
+    def open(self) -> Iterator[tuple[Key | None, Incident]]:
+        """Every open incident: those of every relay, and the operator's own, which belong to none."""
+        for item in self._own.values():
+            yield None, item
         for key, kept in self._kept.items():
             for item in kept.incidents.open():
                 yield key, item
@@ -150,11 +154,13 @@ class IncidentKeeper:
         )
         notice = notice_of(incident, (), self._runbooks)
         self._tally.opened(incident.type, incident.severity, (incident.detected_at - since).total_seconds())
+        self._own[incident.id] = incident
         self._teller.tell(notice)
         return notice
 
     def resolved(self, notice: Notice) -> None:
         """Tell that an incident of the operator is over."""
+        self._own.pop(notice.incident.id, None)
         self._teller.tell(replace(notice, incident=replace(notice.incident, resolved_at=self._now())))
 
     def _changed(self, key: Key, change: Change, now: datetime) -> tuple[Incident, list[News]]:
