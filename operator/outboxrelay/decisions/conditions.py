@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from outboxrelay.api.names import Condition, Reason
 from outboxrelay.api.report import Health
 from outboxrelay.decisions.availability import available
-from outboxrelay.decisions.facts import Facts, Finding, PodReport, Probe, Status
+from outboxrelay.decisions.facts import Count, Facts, Finding, PodReport, Probe, Status
 from outboxrelay.decisions.rollouts import rolled_out
 from outboxrelay.decisions.scaling import scaling_active
 
@@ -16,6 +16,8 @@ STALE_SECONDS = 15.0
 """A probe older than this says nothing."""
 NO_PROGRESS_SECONDS = 20.0
 """Longer than a lost pod's shards take to be taken over, and four looks."""
+RECENT_SECONDS = 8.0
+"""What was heard one interval ago, jitter and the time of an answer included, still tells of now."""
 TABLE_REASONS = frozenset({Reason.TABLE_NOT_FOUND, Reason.SCHEMA_MISMATCH, Reason.UNSUPPORTED_SERVER})
 """Faults of what the spec asks for rather than of the way to the database: they belong to Accepted."""
 LOGIN_REASONS = frozenset({Reason.AUTHENTICATION_FAILED, Reason.TOO_MANY_CONNECTIONS})
@@ -92,6 +94,8 @@ def delivering(facts: Facts) -> Finding:
     if any(item.report.delivery.circuit == "Open" for item in facts.reports):
         return _finding(kind, "False", Reason.RECOVERING, "a pod waits before it tries again what failed")
     if facts.progress_at is not None and facts.now - facts.progress_at >= NO_PROGRESS_SECONDS:
+        if not _is_recent(facts, count):
+            return _finding(kind, "Unknown", Reason.PROBE_STALE, "rows wait; what is known of their movement is old")
         return _finding(kind, "False", Reason.NO_PROGRESS, _stuck(facts))
     if not facts.reports:
         return _finding(kind, "Unknown", Reason.PENDING, "rows wait, and no pod has told yet what it does")
@@ -170,6 +174,14 @@ def _delivers(facts: Facts, reason: Reason) -> str:
         return ""
     well = [item for item in facts.reports if item.report.source.healthy and item.report.target.healthy]
     return " (pods that already run still deliver)" if well else ""
+
+
+def _is_recent(facts: Facts, count: Count) -> bool:
+    """Whether it is known of now that no row moves. A late operator has not heard the pods for a while, which is no
+    silence of theirs, and what they deliver meanwhile it does not see."""
+    if not facts.reports and any(pod.ready and pod.name not in facts.silent for pod in facts.pods):
+        return False
+    return facts.now - max((item.at for item in facts.reports), default=count.at) <= RECENT_SECONDS
 
 
 def _stuck(facts: Facts) -> str:
