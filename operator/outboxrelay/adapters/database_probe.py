@@ -45,6 +45,9 @@ CONNECTION_REASONS = frozenset(
 )
 SILENCE = frozenset({Reason.TIMEOUT, Reason.CONNECT_FAILED})
 """Reasons that may be of nothing having come back in time."""
+SERVERS_SHARE = 0.8
+"""Of the time of a question. The server gives a statement up before we do, so that one table that is locked or slow is
+told from a server that says nothing at all."""
 
 NOTHING = Exclusions()
 Secrets = Mapping[tuple[str, str], str]
@@ -85,6 +88,13 @@ class _Link:
             self.connection = None
 
 
+class _Slow(SourceFault):
+    """The server is there, and gave up counting this one table: that is nothing to the others of its database."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(Reason.TIMEOUT, f"the table cannot be counted within {seconds:.1f} s: locked, or slow to read")
+
+
 class DatabaseProbe:
     """Verifies tables and counts what waits in them."""
 
@@ -121,9 +131,10 @@ class DatabaseProbe:
                 fault = SourceFault(Reason.TIMEOUT, f"no answer within {seconds:.0f} s")
             except SourceFault as found:
                 fault = found
-            if fault.reason in SILENCE and away():
-                raise NotAsked("the operator came late to its own work") from None
-            link.fail(fault)
+            if not isinstance(fault, _Slow):
+                if fault.reason in SILENCE and away():
+                    raise NotAsked("the operator came late to its own work") from None
+                link.fail(fault)
             raise _explained(fault, settings, database)
 
     async def close(self) -> None:
@@ -161,7 +172,9 @@ async def _look(
     try:
         if link.connection is None or link.connection.is_closed():
             link.connection = await connect(settings, application_name=APPLICATION_NAME, statement_timeout=seconds)
-        return await _counted(link, link.connection, reading, exclusions, seconds)
+        return await _counted(link, link.connection, reading, exclusions, SERVERS_SHARE * seconds)
+    except asyncpg.QueryCanceledError:
+        raise _Slow(SERVERS_SHARE * seconds) from None
     except BaseException as error:
         fault = translate(error) if isinstance(error, Exception) else None
         if fault is None or fault.reason in CONNECTION_REASONS:
