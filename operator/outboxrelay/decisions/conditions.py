@@ -16,8 +16,8 @@ STALE_SECONDS = 15.0
 """A probe older than this says nothing."""
 NO_PROGRESS_SECONDS = 20.0
 """Longer than a lost pod's shards take to be taken over, and four looks."""
-RECENT_SECONDS = 8.0
-"""What was heard one interval ago, jitter and the time of an answer included, still tells of now."""
+KNOWN_SECONDS = 14.0
+"""So much of that must have been seen; the rest may be the time since pods were last asked."""
 TABLE_REASONS = frozenset({Reason.TABLE_NOT_FOUND, Reason.SCHEMA_MISMATCH, Reason.UNSUPPORTED_SERVER})
 """Faults of what the spec asks for rather than of the way to the database: they belong to Accepted."""
 LOGIN_REASONS = frozenset({Reason.AUTHENTICATION_FAILED, Reason.TOO_MANY_CONNECTIONS})
@@ -94,7 +94,7 @@ def delivering(facts: Facts) -> Finding:
     if any(item.report.delivery.circuit == "Open" for item in facts.reports):
         return _finding(kind, "False", Reason.RECOVERING, "a pod waits before it tries again what failed")
     if facts.progress_at is not None and facts.now - facts.progress_at >= NO_PROGRESS_SECONDS:
-        if not _is_recent(facts, count):
+        if _seen(facts, count) - facts.progress_at < KNOWN_SECONDS:
             return _finding(kind, "Unknown", Reason.PROBE_STALE, "rows wait; what is known of their movement is old")
         return _finding(kind, "False", Reason.NO_PROGRESS, _stuck(facts))
     if not facts.reports:
@@ -130,9 +130,8 @@ def quarantined(facts: Facts) -> Finding:
         )
         return _finding(kind, "True", Reason.QUARANTINE_LIMIT, message)
     if rows or held:
-        parts = [f"{rows} {'row is' if rows == 1 else 'rows are'} in quarantine"] if rows else []
-        parts += [f"{held} {'key is' if held == 1 else 'keys are'} held by a row that cannot be sent"] if held else []
-        return _finding(kind, "True", Reason.POISON_ROWS, "; ".join(parts) + "; see status.held and quarantine list")
+        message = f"{set_aside(rows, held)}; see status.held and quarantine list"
+        return _finding(kind, "True", Reason.POISON_ROWS, message)
     return _finding(kind, "False", Reason.NONE, "no row waits for a person")
 
 
@@ -168,6 +167,13 @@ def _blocked(facts: Facts) -> Finding | None:
     return _finding(Condition.TARGET_REACHABLE, "False", first.reason, message)
 
 
+def set_aside(rows: int, keys: int) -> str:
+    """What waits for a person: ``rows`` in quarantine, and ``keys`` that are held."""
+    parts = [f"{rows} {'row is' if rows == 1 else 'rows are'} in quarantine"] if rows else []
+    parts += [f"{keys} {'key is' if keys == 1 else 'keys are'} held by a row that cannot be sent"] if keys else []
+    return "; ".join(parts)
+
+
 def _delivers(facts: Facts, reason: Reason) -> str:
     """Said beside a login that failed: pods that logged in before still hold connections that work."""
     if reason not in LOGIN_REASONS:
@@ -176,12 +182,12 @@ def _delivers(facts: Facts, reason: Reason) -> str:
     return " (pods that already run still deliver)" if well else ""
 
 
-def _is_recent(facts: Facts, count: Count) -> bool:
-    """Whether it is known of now that no row moves. A late operator has not heard the pods for a while, which is no
-    silence of theirs, and what they deliver meanwhile it does not see."""
+def _seen(facts: Facts, count: Count) -> float:
+    """Until when it is known whether rows move. A late operator has not heard pods for a while, which is no silence of
+    theirs, and does not see what they deliver meanwhile."""
     if not facts.reports and any(pod.ready and pod.name not in facts.silent for pod in facts.pods):
-        return False
-    return facts.now - max((item.at for item in facts.reports), default=count.at) <= RECENT_SECONDS
+        return float("-inf")
+    return max((item.at for item in facts.reports), default=count.at)
 
 
 def _stuck(facts: Facts) -> str:

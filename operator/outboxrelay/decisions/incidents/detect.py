@@ -11,7 +11,7 @@ from outboxrelay.api.incidents import IncidentType
 from outboxrelay.api.names import Condition, Reason
 from outboxrelay.api.report import Health
 from outboxrelay.api.status import ConditionStatus
-from outboxrelay.decisions.conditions import LOGIN_REASONS, STALE_SECONDS
+from outboxrelay.decisions.conditions import LOGIN_REASONS, STALE_SECONDS, set_aside
 from outboxrelay.decisions.facts import Facts, PodReport, Probe
 from outboxrelay.decisions.incidents.kinds import KINDS
 
@@ -264,10 +264,8 @@ def _rows(facts: Facts) -> tuple[list[Signal], set[IncidentType]]:
     aside, held = max(report.quarantine.rows or 0 for report in reports), sum(report.held.keys for report in reports)
     signals = []
     if aside or held:
-        parts = [f"{aside} {'row is' if aside == 1 else 'rows are'} in quarantine"] if aside else []
-        parts += [f"{held} {'key is' if held == 1 else 'keys are'} held by a row that cannot be sent"] if held else []
         first = next((f" ({row.reason}: {row.message})" for report in reports for row in report.held.rows), "")
-        signals.append(Signal(IncidentType.POISON_ROWS, Reason.POISON_ROWS, "; ".join(parts) + first))
+        signals.append(Signal(IncidentType.POISON_ROWS, Reason.POISON_ROWS, set_aside(aside, held) + first))
     if any(report.quarantine.limit_reached for report in reports):
         message = f"{aside} rows are in quarantine, as many as spec.poison.maxQuarantinedRows allows: keys are held"
         signals.append(Signal(IncidentType.QUARANTINE_FULL, Reason.QUARANTINE_LIMIT, message))
