@@ -23,8 +23,6 @@ _PROGRESS_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 # A test run that is interrupted ends its own servers and puts back what it changed.
 _GRACE = ((signal.SIGINT, 60.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
-_SPARING = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
-"""Brokers that live for minutes never earn what the second compiler of their JVM costs."""
 
 
 class _Running:
@@ -34,7 +32,7 @@ class _Running:
         self.part = part
         self.began = began
         self.log = LOGS / f"{part.name.replace(' ', '-')}.log"
-        environment = {**os.environ, **_SPARING, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         # What one process compiled the others need not.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         if part.cluster:

@@ -1,5 +1,6 @@
 """A clock that stands still until a test moves it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,3 +27,15 @@ class MovedClock:
     def chance(self) -> float:
         """Always the middle."""
         return 0.5
+
+
+class LoopClock(MovedClock):
+    """The loop's virtual time, and what the process stood still for beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stood = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return asyncio.get_running_loop().time() + self.stood

@@ -7,17 +7,8 @@ import pytest
 
 from outboxrelay.controller.lateness import Lateness
 from outboxrelay.decisions.attention import was_away
-from tests.support.moved_clock import MovedClock
+from tests.support.moved_clock import LoopClock, MovedClock
 from tests.support.tasks import owned
-
-
-class LoopClock(MovedClock):
-    """The loop's virtual time, and what it stood still for."""
-
-    stood = 0.0
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time() + self.stood
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from outboxrelay.controller.leader import Leader, LeadershipLost
 from outboxrelay.decisions.leadership import LeaseRecord
 from outboxrelay.errors import ClusterFault
-from tests.support.moved_clock import MovedClock
+from tests.support.moved_clock import LoopClock
 
 pytestmark = pytest.mark.looptime
 
@@ -41,13 +41,6 @@ class FakeLease:
     def _check(self) -> None:
         if self.down:
             raise ClusterFault(0, "NoAnswer", "away")
-
-
-class LoopClock(MovedClock):
-    """The loop's virtual time."""
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 def candidate(lease: FakeLease, name: str) -> Leader:

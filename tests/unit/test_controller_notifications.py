@@ -10,8 +10,8 @@ from outboxrelay.api.incidents import Severity
 from outboxrelay.controller.notifications import Notifications
 from outboxrelay.decisions.incidents.notices import Notice
 from outboxrelay.errors import NotificationFault
+from tests.support.moved_clock import LoopClock
 from tests.support.tasks import owned
-from tests.unit.test_controller_prober import LoopClock
 from tests.unit.test_incident_notices import notice
 
 pytestmark = pytest.mark.looptime

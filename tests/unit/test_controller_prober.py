@@ -18,7 +18,7 @@ from outboxrelay.controller.probes import SecretTexts, Subject
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
 from outboxrelay.errors import NotAsked, SourceFault, TargetFault
-from tests.support.moved_clock import MovedClock
+from tests.support.moved_clock import LoopClock
 from tests.support.relay_bodies import manifest, report
 from tests.support.tasks import owned
 
@@ -26,13 +26,6 @@ pytestmark = pytest.mark.looptime
 
 A, B = ("shop", "a"), ("shop", "b")
 NOTHING = TableCount(0, True, None)
-
-
-class LoopClock(MovedClock):
-    """The loop's virtual time."""
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 class World:

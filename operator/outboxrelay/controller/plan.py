@@ -147,7 +147,7 @@ def plan(observed: Observed) -> Plan:
         return _accepted(observed, manifest)
     if DEPLOYMENT.kind not in observed.children or not _must_stop(observed.refusal, manifest):
         return Plan(observed.refusal)
-    stopped = _pods(observed, manifest, 0)
+    stopped, _ = _pods(observed, manifest, 0)
     return Plan(observed.refusal, _steps(observed, [(DEPLOYMENT.kind, stopped, digest_of(stopped))]))
 
 
@@ -159,7 +159,7 @@ def wanted_template(observed: Observed, manifest: RelayManifest) -> Template:
         digest = known.template
     else:
         digest = digest_of(_template(observed, manifest))
-    return Template(digest, observed.identity.generation, observed.credentials, observed.upgraded_at)
+    return _named(observed, digest)
 
 
 def digest_of(body: Mapping[str, Any]) -> str:
@@ -194,11 +194,9 @@ def _desired(observed: Observed, manifest: RelayManifest, replicas: int) -> Desi
         return known
     bodies = [service_account(manifest), config_map(manifest)]
     bodies += [disruption_budget(manifest)] if manifest.spec.is_critical else []
-    template = _template(observed, manifest)
-    wanted = Template(digest_of(template), observed.identity.generation, observed.credentials, observed.upgraded_at)
-    bodies.append(deployment(manifest, template, wanted, replicas))
-    children = tuple((body["kind"], body, digest_of(body)) for body in bodies)
-    return Desired(made_from, observed.upgraded_at, replicas, wanted.digest, children)
+    pods, template = _pods(observed, manifest, replicas)
+    children = tuple((body["kind"], body, digest_of(body)) for body in (*bodies, pods))
+    return Desired(made_from, observed.upgraded_at, replicas, template, children)
 
 
 def _made_from(observed: Observed) -> MadeFrom:
@@ -255,8 +253,15 @@ def _template(observed: Observed, manifest: RelayManifest) -> dict[str, Any]:
     return pod_template(manifest, observed.image, observed.credentials, observed.priority_class)
 
 
-def _pods(observed: Observed, manifest: RelayManifest, replicas: int) -> dict[str, Any]:
-    return deployment(manifest, _template(observed, manifest), wanted_template(observed, manifest), replicas)
+def _pods(observed: Observed, manifest: RelayManifest, replicas: int) -> tuple[dict[str, Any], str]:
+    """The Deployment, and the digest of its pod template."""
+    template = _template(observed, manifest)
+    digest = digest_of(template)
+    return deployment(manifest, template, _named(observed, digest), replicas), digest
+
+
+def _named(observed: Observed, digest: str) -> Template:
+    return Template(digest, observed.identity.generation, observed.credentials, observed.upgraded_at)
 
 
 def _obstacle(observed: Observed) -> Plan | None:
