@@ -132,13 +132,13 @@ class Teller:
         if course.fault.prepare is not None:
             await course.fault.prepare(self._scene, lines[0])
         began = time.monotonic()
-        await course.fault.inject(self._scene, lines[0])
         try:
+            await course.fault.inject(self._scene, lines[0])
             notice = f"notice of {course.fault.name}"
             await until(lambda: self._told(course, lines, began, "Open"), notice, DEADLINE, every=0.1)
             if course.fault.type != "OperatorFailover":
                 await until(lambda: self._written(course, lines, began), f"{course.fault.type} in status", DEADLINE)
-        except AssertionError:
+        except TROUBLE:
             await course.fault.heal(self._scene, lines[0])
             raise
 

@@ -103,7 +103,7 @@ async def test_a_row_comes_back_exactly_as_it_was(line: RelayLine) -> None:
     )
     before = await line.database.fetchrow("SELECT o.*, payload::text AS exact FROM outbox o")
     added = run(line, "add", "--config", str(config), "--row", str(before["id"]), "--note", "for a test")
-    assert (added.returncode, added.stdout) == (0, "moved 1 of 1 rows\n"), added.stderr
+    assert (added.returncode, added.stdout) == (0, "moved 1 of 1 row\n"), added.stderr
     assert await line.pending() == 0
     assert run(line, "replay", "--all").returncode == 0
     assert await line.database.fetchrow("SELECT o.*, payload::text AS exact FROM outbox o") == before
@@ -164,7 +164,7 @@ async def test_a_held_key_goes_on_when_its_row_is_moved_aside_by_hand(line: Rela
     config = line.folder / "relay.json"
     config.write_text(json.dumps(line.manifest()))
     absent = run(line, "add", "--config", str(config), "--row", "777")
-    assert (absent.returncode, absent.stdout) == (3, "moved 0 of 1 rows\n")
+    assert (absent.returncode, absent.stdout) == (3, "moved 0 of 1 row\n")
     assert "not pending in public.outbox: 777" in absent.stderr
     wrong = run(line, "add", "--config", str(config), "--row", "first")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)

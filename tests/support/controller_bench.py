@@ -24,6 +24,7 @@ from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Exclusions, TableCount
 from outboxrelay.decisions.incidents.notices import Notice
+from outboxrelay.decisions.pacing import survey_interval
 from outboxrelay.manifests.kinds import DEPLOYMENT, DISRUPTION_BUDGET, RELAY, ResourceKind
 from tests.support.fake_kube import FakeKube
 from tests.support.moved_clock import MovedClock
@@ -143,7 +144,16 @@ class Bench:
         self.reconciler = Reconciler(
             self.relays,
             self.cache,
-            Surveyor(self.kube, self.cache, claims, self.world, clock=self.clock, image=image, priority_class="vip"),
+            Surveyor(
+                self.kube,
+                self.cache,
+                claims,
+                self.world,
+                clock=self.clock,
+                interval=lambda: survey_interval(len(self.relays)),
+                image=image,
+                priority_class="vip",
+            ),
             Applier(self.kube, self.cache.remember, clock=self.clock),
             self.prober,
             Reporter(

@@ -16,10 +16,10 @@ from confluent_kafka.admin import AdminClient
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.kafka_config import ClientConfig, client_config
 from outboxrelay.adapters.kafka_errors import fault_of, unusable
-from outboxrelay.adapters.turns import TURNS, turn
+from outboxrelay.adapters.turns import turn
 from outboxrelay.api.names import Reason
 from outboxrelay.api.spec import OutboxRelaySpec
-from outboxrelay.decisions.attention import Attention
+from outboxrelay.decisions.attention import TURNS, Attention
 from outboxrelay.errors import NotAsked, TargetFault
 
 SHARED_FAILURE_SECONDS = 2.0

@@ -17,11 +17,11 @@ from outboxrelay.adapters.postgres_errors import translate
 from outboxrelay.adapters.postgres_statements import order, quoted, sql
 from outboxrelay.adapters.postgres_table import Reading, TableShape, reading_of
 from outboxrelay.adapters.postgres_verify import verify
-from outboxrelay.adapters.turns import TURNS, turn
+from outboxrelay.adapters.turns import turn
 from outboxrelay.api.names import Reason
 from outboxrelay.api.source import Database, Table
 from outboxrelay.api.spec import OutboxRelaySpec
-from outboxrelay.decisions.attention import Attention
+from outboxrelay.decisions.attention import TURNS, Attention
 from outboxrelay.decisions.backlog import COUNT_LIMIT
 from outboxrelay.decisions.facts import Exclusions, TableCount
 from outboxrelay.errors import NotAsked, SourceFault

@@ -6,9 +6,6 @@ from contextlib import asynccontextmanager
 
 from outboxrelay.errors import NotAsked
 
-TURNS = 2
-"""A turn is waited for as long as so many questions may take."""
-
 
 @asynccontextmanager
 async def turn(lock: asyncio.Lock, seconds: float) -> AsyncIterator[None]:

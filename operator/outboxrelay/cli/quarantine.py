@@ -13,7 +13,7 @@ import click
 from outboxrelay.api.names import Reason
 from outboxrelay.cli import EXIT_NOTHING_MATCHED, cli
 from outboxrelay.cli.database import URI_VARIABLE, on_quarantine
-from outboxrelay.cli.options import Number, RowNumber
+from outboxrelay.cli.options import Number, RowNumber, counted
 from outboxrelay.cli.options import output as output_option
 from outboxrelay.errors import InvalidInput
 
@@ -243,7 +243,9 @@ def add(config: Path, rows: tuple[str, ...], note: str | None, uri_file: Path | 
 
     manifest = load_manifest(config)
     moved = on_quarantine(uri_file, lambda database: database.add(manifest, rows, note))
-    click.echo(json.dumps({"moved": moved}) if output == "json" else f"moved {len(moved)} of {len(rows)} rows")
+    click.echo(
+        json.dumps({"moved": moved}) if output == "json" else f"moved {len(moved)} of {counted(len(rows), 'row')}"
+    )
     if absent := [row for row in rows if row not in moved]:
         table = manifest.spec.source.table.qualified_name
         click.echo(f"not pending in {table}: {', '.join(absent[:20])}; already delivered, or moved before?", err=True)

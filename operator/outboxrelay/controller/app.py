@@ -50,7 +50,7 @@ from outboxrelay.controller.rollouts import Rollouts, is_critical
 from outboxrelay.controller.scaling import Autoscaler
 from outboxrelay.controller.survey import Surveyor
 from outboxrelay.decisions.blindness import Key
-from outboxrelay.decisions.pacing import numbers_interval
+from outboxrelay.decisions.pacing import numbers_interval, survey_interval
 from outboxrelay.settings import ControllerSettings
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ async def _lead(
                 claims,
                 database,
                 clock=clock,
+                interval=lambda: survey_interval(len(relays)),
                 image=settings.relay_image,
                 priority_class=settings.critical_priority_class,
             ),

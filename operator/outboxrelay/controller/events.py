@@ -14,6 +14,8 @@ from outboxrelay.manifests.kinds import EVENT, ResourceKind
 log = structlog.get_logger(__name__)
 
 SAME_SECONDS = 600.0
+TIDY_SECONDS = 60.0
+"""Old series are dropped so often: all are looked through for it."""
 
 
 class EventStore(Protocol):
@@ -36,15 +38,18 @@ class Events:
         self._clock = clock
         self._component = component
         self._series: dict[tuple[str, str, str, str], tuple[str, int, float]] = {}
+        self._tidied_at = clock.monotonic()
         self._number = 0
 
     async def publish(self, identity: RelayIdentity, news: News) -> None:
         """Publish ``news``; an Event that cannot be written is logged and lost."""
         log.info("relay_news", namespace=identity.namespace, relay=identity.name, reason=news.reason, text=news.message)
         now = self._clock.monotonic()
-        self._series = {place: entry for place, entry in self._series.items() if now - entry[2] < SAME_SECONDS}
+        self._tidy(now)
         series = identity.uid, news.type, news.reason, news.message
-        name, count, _ = self._series.get(series, ("", 0, now))
+        name, count, at = self._series.get(series, ("", 0, now))
+        if now - at >= SAME_SECONDS:
+            name, count = "", 0
         try:
             if name:
                 await self._repeat(identity, name, count + 1)
@@ -55,6 +60,11 @@ class Events:
             self._series.pop(series, None)
             return
         self._series[series] = (name, count + 1, now)
+
+    def _tidy(self, now: float) -> None:
+        if now - self._tidied_at >= TIDY_SECONDS:
+            self._series = {place: entry for place, entry in self._series.items() if now - entry[2] < SAME_SECONDS}
+            self._tidied_at = now
 
     async def _first(self, identity: RelayIdentity, news: News) -> str:
         moment = self._clock.now()

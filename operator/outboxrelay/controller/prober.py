@@ -17,6 +17,7 @@ from outboxrelay.api.report import RelayReport
 from outboxrelay.controller.clock import Clock
 from outboxrelay.controller.isolation import Outcome, isolated
 from outboxrelay.controller.probes import ReportSource, Results, SourceProbe, Subject, TargetProbe
+from outboxrelay.decisions.attention import TURNS
 from outboxrelay.decisions.blindness import Key
 from outboxrelay.decisions.facts import Count, Exclusions, PodReport, Probe
 from outboxrelay.errors import Fault, NotAsked
@@ -24,11 +25,10 @@ from outboxrelay.errors import Fault, NotAsked
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 3.0
-GIVEN_UP_SECONDS = 3 * PROBE_SECONDS + 0.5
-"""An adapter keeps to PROBE_SECONDS itself, after twice as many in which others have their turn, and says what did not
-answer; this is for one that does not."""
 GRACE_SECONDS = 0.5
-"""The same for pods, which are asked without a turn."""
+GIVEN_UP_SECONDS = (TURNS + 1) * PROBE_SECONDS + GRACE_SECONDS
+"""An adapter keeps to PROBE_SECONDS itself, after those in which others have their turn, and says what did not answer;
+this is for one that does not. Pods are asked without a turn."""
 
 DOUBT_SECONDS = 1.0
 """A database that was well and then once did not answer in time is asked again after this, before it counts."""

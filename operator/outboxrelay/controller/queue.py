@@ -89,9 +89,8 @@ class WorkQueue:
         """Work until cancelled."""
         try:
             while True:
-                self._start_due()
                 try:
-                    async with asyncio.timeout(self._until_next()):
+                    async with asyncio.timeout(self._start_due()):
                         await self._changed.wait()
                 except TimeoutError:
                     continue
@@ -99,18 +98,21 @@ class WorkQueue:
         finally:
             await self._stop()
 
-    def _start_due(self) -> None:
-        now = asyncio.get_running_loop().time()
-        ready = [(when, key) for key, when in self._waiting() if when <= now]
+    def _start_due(self) -> float | None:
+        """Start what is due and finds a worker; seconds until something else falls due, None where nothing will.
+
+        Whoever is due and was not started waits for the end of another one, which wakes the loop."""
+        now, later = asyncio.get_running_loop().time(), float("inf")
+        ready: list[tuple[float, Key]] = []
+        for key, when in self._waiting():
+            if when <= now:
+                ready.append((when, key))
+            else:
+                later = min(later, when)
         for key in next_turns(ready, self._running, self._is_critical, self._lanes):
             del self._due[key]
             self._running[key] = asyncio.create_task(self._run_one(key), name=f"reconcile {key[0]}/{key[1]}")
-
-    def _until_next(self) -> float | None:
-        now = asyncio.get_running_loop().time()
-        # Whoever is due and has not been started waits for the end of another one, which wakes this loop.
-        times = [when for _, when in self._waiting() if when > now]
-        return min(times) - now if times else None
+        return later - now if later < float("inf") else None
 
     def _waiting(self) -> list[tuple[Key, float]]:
         """Keys that may start: one that runs waits for its end."""

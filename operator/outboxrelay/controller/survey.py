@@ -1,7 +1,7 @@
 """Observing one relay: its spec, Secrets, claim on the table, and children. Secrets and children that are not watched
-are read at each change and every 30 s."""
+are read at each change, and again every 30 s or as often as the fleet allows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from outboxrelay.api.manifest import RelayIdentity, RelayManifest, parse_spec
@@ -23,7 +23,6 @@ from outboxrelay.manifests.kinds import CHILD_KINDS, DEPLOYMENT, DISRUPTION_BUDG
 from outboxrelay.manifests.ownership import Ownership, owner_text, ownership
 from outboxrelay.manifests.secrets import references
 
-SURVEY_SECONDS = 30.0
 ABSENT = "absent"
 """Stands for the hash of Secrets that cannot be read, where no pod will be made from it."""
 
@@ -58,6 +57,7 @@ class Surveyor:
         locator: Locator,
         *,
         clock: Clock,
+        interval: Callable[[], float],
         image: str,
         priority_class: str = "",
     ) -> None:
@@ -66,6 +66,7 @@ class Surveyor:
         self._claims = claims
         self._locator = locator
         self._clock = clock
+        self._interval = interval
         self._image = image
         self._priority_class = priority_class
 
@@ -90,12 +91,12 @@ class Surveyor:
         """Note that what this survey found was dealt with; otherwise the next look surveys everything again."""
         ours = all(child.ownership in (Ownership.OURS, Ownership.ORPHAN) for child in observed.children.values())
         if ours and len(observed.looked_at) == len(CHILD_KINDS):
-            memory.surveyed_at = self._clock.monotonic() - SURVEY_SECONDS * 0.2 * self._clock.chance()
+            memory.surveyed_at = self._clock.monotonic() - self._interval() * 0.2 * self._clock.chance()
             memory.surveyed_generation = observed.identity.generation
 
     def _due(self, identity: RelayIdentity, memory: Memory) -> bool:
         changed = memory.surveyed_generation != identity.generation or memory.secrets is None
-        return changed or self._clock.monotonic() - memory.surveyed_at >= SURVEY_SECONDS
+        return changed or self._clock.monotonic() - memory.surveyed_at >= self._interval()
 
     def _refusal(self, key: Key, manifest: RelayManifest, created: str, memory: Memory) -> Verdict | None:
         secrets = memory.secrets

@@ -6,6 +6,8 @@ from typing import Protocol
 OWN_SHARE = 0.5
 LEAST_SECONDS = 1.0
 """Nobody is taken to be silent sooner, so that a refusal which comes at once counts."""
+TURNS = 2
+"""Whoever asks a place that others ask waits for his turn as long as so many questions may take."""
 
 
 class Attention(Protocol):

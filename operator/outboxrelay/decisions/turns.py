@@ -1,6 +1,6 @@
 """Which of the relays that are due are looked at next: critical ones first, and no namespace at the cost of others."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -31,18 +31,29 @@ def next_turns(
 
     Within a lane the namespace of which fewest run comes first, then who has waited longest.
     """
-    waiting = [(since, key, is_critical(key)) for since, key in due]
     busy = Counter((key[0], is_critical(key)) for key in running)
+    free = lanes.workers - len(running)
+    if free <= 0:
+        return []
+    waiting: dict[bool, dict[str, deque[tuple[float, Key]]]] = {True: {}, False: {}}
+    for since, key in sorted(due):
+        waiting[is_critical(key)].setdefault(key[0], deque()).append((since, key))
     started: list[Key] = []
     for lane, room in ((True, lanes.workers), (False, lanes.workers - lanes.reserved)):
-        left = sorted((since, key) for since, key, critical in waiting if critical is lane)
-        while left and len(running) + len(started) < lanes.workers:
-            in_lane = sum(count for (_, critical), count in busy.items() if critical is lane)
-            open_ones = [item for item in left if busy[item[1][0], lane] < lanes.per_namespace]
-            if in_lane >= room or not open_ones:
+        in_lane = sum(count for (_, critical), count in busy.items() if critical is lane)
+        for _ in range(min(room - in_lane, free - len(started))):
+            first = min(
+                (
+                    (busy[namespace, lane], left[0])
+                    for namespace, left in waiting[lane].items()
+                    if left and busy[namespace, lane] < lanes.per_namespace
+                ),
+                default=None,
+            )
+            if first is None:
                 break
-            turn = min(open_ones, key=lambda item: (busy[item[1][0], lane], item))
-            left.remove(turn)
-            busy[turn[1][0], lane] += 1
-            started.append(turn[1])
+            _, (_, key) = first
+            waiting[lane][key[0]].popleft()
+            busy[key[0], lane] += 1
+            started.append(key)
     return started
