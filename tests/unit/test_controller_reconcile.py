@@ -167,6 +167,18 @@ async def test_a_secret_that_vanishes_leaves_the_pods_alone() -> None:
         assert bench.kube.objects[CHILD] == before
 
 
+async def test_pods_that_are_not_asked_are_not_said_to_be_silent() -> None:
+    async with Bench().running() as bench:
+        await delivering(bench)
+        del bench.kube.objects[SECRET.kind, "shop", "orders-db"]
+        bench.clock.move(31)
+        await settle(bench, status="False", reason="SecretNotFound")
+        for _ in range(12):
+            bench.clock.move(5)
+            await bench.look(KEY)
+        assert [item["type"] for item in bench.status(KEY)["incidents"]] == ["SecretMissing"]
+
+
 async def test_a_changed_secret_rolls_the_pods_within_30_seconds_and_is_told() -> None:
     async with Bench().running() as bench:
         await delivering(bench)

@@ -131,6 +131,10 @@ class Prober:
         for task in watched.tasks if watched else ():
             task.cancel()
 
+    def asks(self, key: Key) -> bool:
+        """Whether anybody is asked about ``key``: where nobody is, silence says nothing."""
+        return key in self._watched
+
     def results(self, key: Key) -> Results:
         """The newest answers for ``key``."""
         watched = self._watched.get(key)

@@ -211,7 +211,8 @@ class Reconciler:
         state = manifest.spec.state if manifest else "Running"
         wanted = outcome.replicas if outcome else _asked(body)
         self._follow_progress(memory, results, now, expected=state == "Running" and wanted > 0)
-        memory.heard = heard(memory.heard, pods, reports, now, self._lateness.seconds - memory.late)
+        late = self._lateness.seconds - memory.late
+        memory.heard = heard(memory.heard, pods, reports, now, late) if self._prober.asks(key) else {}
         memory.late = self._lateness.seconds
         mute = silent(memory.heard, now, self._interval)
         verdict = applied.refusal.verdict if applied.refusal and applied.refusal.verdict else decided.verdict
