@@ -13,7 +13,6 @@ from tests.support.pgbouncer import pgbouncer
 from tests.support.relay_line import RelayLine, judged, relay_line
 from tests.support.rotation import logged
 from tests.support.token_endpoint import token_endpoint
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -45,10 +44,7 @@ def servers(kind: str) -> list[str]:
 async def test_data_goes_through_a_transaction_pooler_and_the_locks_past_it(line: RelayLine) -> None:
     async with pgbouncer(line.uri, line.folder) as pooled:
         direct = {"host": "postgres.rig.test", "port": 5432}
-        async with (
-            Oracle(line.uri, line.servers, line.topic, seed=7, keys=50) as oracle,
-            asyncio.timeout(PATIENCE * 120),
-        ):
+        async with Oracle(line.uri, line.servers, line.topic, seed=7, keys=50) as oracle, asyncio.timeout(120):
             await oracle.writer.create_table()
             relays = [line.start(uri=pooled, source={"database": {"direct": direct}}) for _ in range(2)]
             for relay in relays:
@@ -63,7 +59,7 @@ async def test_locks_through_a_transaction_pooler_are_refused_and_the_way_out_is
     async with pgbouncer(line.uri, line.folder) as pooled:
         relays = [line.start(uri=pooled) for _ in range(3)]
         said: list[str] = []
-        async with asyncio.timeout(PATIENCE * 60):
+        async with asyncio.timeout(60):
             # Which of those that share a session notices it, chance decides.
             while not said:
                 reports = [relay.state() or {} for relay in relays]
@@ -170,7 +166,7 @@ async def test_a_password_that_was_changed_is_used_at_the_next_connect_and_the_p
         secret(line, "source", uri=uri.replace(":first@", ":second@"))
         await line.database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
         # Rows that are on their way while it notices are sent twice, as they may be: write when it is back.
-        async with asyncio.timeout(PATIENCE * 60):
+        async with asyncio.timeout(60):
             while len(logged(relay, "member_joined")) < 2:
                 await asyncio.sleep(0.05)
         await line.database.execute(

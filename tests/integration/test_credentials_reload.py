@@ -26,7 +26,6 @@ from tests.support.credential_changes import (
 )
 from tests.support.relay_line import RelayLine, judged, relay_line
 from tests.support.rotation import client_certificate, connections, logged, serial_of
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -41,7 +40,7 @@ async def line(tmp_path: Path) -> AsyncIterator[RelayLine]:
 async def test_a_rotated_database_password_is_taken_over_and_the_old_sessions_are_not_missed(
     line: RelayLine, mode: str
 ) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with oracle_of(line) as oracle, asyncio.timeout(200):
         await oracle.writer.create_table()
         async with role(line) as login:
             relays = [line.start(uri=login.uri(FIRST), ordering={"mode": mode}) for _ in range(2)]
@@ -50,7 +49,7 @@ async def test_a_rotated_database_password_is_taken_over_and_the_old_sessions_ar
             async with oracle.writer.writing(per_second=300, late_share=0.2, rollback_share=0.1, hold=0.05):
                 await flows(oracle)
                 # A connection that is made between the two steps of a rotation cannot but fail: let all be made before.
-                async with asyncio.timeout(PATIENCE * 30):
+                async with asyncio.timeout(30):
                     while await login.sessions("settle") < len(relays):
                         await asyncio.sleep(0.05)
                 rotated_at = await line.database.fetchval("SELECT clock_timestamp()")
@@ -73,7 +72,7 @@ async def test_a_rotated_database_password_is_taken_over_and_the_old_sessions_ar
 async def test_data_sessions_that_end_right_after_the_rotation_come_back_with_the_new_password(
     line: RelayLine,
 ) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with oracle_of(line) as oracle, asyncio.timeout(200):
         await oracle.writer.create_table()
         async with role(line) as login:
             relay = line.start(uri=login.uri(FIRST))
@@ -95,7 +94,7 @@ async def test_data_sessions_that_end_right_after_the_rotation_come_back_with_th
 
 
 async def test_all_sessions_may_end_before_the_new_password_was_noticed(line: RelayLine) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with oracle_of(line) as oracle, asyncio.timeout(200):
         await oracle.writer.create_table()
         async with role(line) as login:
             relay = line.start(uri=login.uri(FIRST))
@@ -114,7 +113,7 @@ async def test_all_sessions_may_end_before_the_new_password_was_noticed(line: Re
 
 
 async def test_a_changed_kafka_password_replaces_the_producer_and_nothing_of_the_database(line: RelayLine) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with oracle_of(line) as oracle, asyncio.timeout(200):
         user = await scram_user()
         await oracle.writer.create_table()
         async with role(line) as login:
@@ -130,7 +129,7 @@ async def test_a_changed_kafka_password_replaces_the_producer_and_nothing_of_the
                 for relay in relays:
                     await switched(relay, "target")
                 await flows(oracle, 300)
-                async with asyncio.timeout(PATIENCE * 20):
+                async with asyncio.timeout(20):
                     while any(connections(relay, SASL_PORT) & old for relay, old in zip(relays, before, strict=True)):
                         await asyncio.sleep(0.1)
                 assert all(connections(relay, SASL_PORT) for relay in relays)
@@ -146,7 +145,7 @@ async def test_a_changed_kafka_password_replaces_the_producer_and_nothing_of_the
 async def test_a_wrong_database_password_is_told_and_what_works_is_kept_even_through_a_reconnect(
     line: RelayLine,
 ) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with oracle_of(line) as oracle, asyncio.timeout(200):
         user = await scram_user()
         await oracle.writer.create_table()
         async with role(line) as login:
@@ -177,7 +176,7 @@ async def test_a_wrong_database_password_is_told_and_what_works_is_kept_even_thr
 
 
 async def test_a_wrong_kafka_password_is_told_and_delivery_goes_on_until_it_is_mended(line: RelayLine) -> None:
-    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with oracle_of(line) as oracle, asyncio.timeout(200):
         user = await scram_user()
         await oracle.writer.create_table()
         relay = line.start(target=scram_target(line, user))
@@ -209,7 +208,7 @@ async def test_a_renewed_client_certificate_is_used_for_both_sides_and_half_a_pa
     uri = f"postgresql://cert_only@postgres.rig.test:5432/{name}?sslmode=verify-full"
     proof = {"clientCertificateSecretRef": {"name": "proof"}, "caSecretRef": {"name": "proof", "key": "ca"}}
     brokers = os.environ["OUTBOXRELAY_KAFKA_MTLS_SERVERS"].split(",")
-    async with oracle_of(line) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with oracle_of(line) as oracle, asyncio.timeout(200):
         await oracle.writer.create_table()
         if not await line.database.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = 'cert_only'"):
             await line.database.execute("CREATE ROLE cert_only LOGIN")

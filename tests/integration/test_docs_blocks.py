@@ -20,7 +20,6 @@ from outboxrelay.api.manifest import parse_manifest
 from tests.support.fences import PAGES, blocks_of
 from tests.support.producer_sessions import sqlalchemy_uri
 from tests.support.relay_line import RelayLine, relay_line
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -152,7 +151,7 @@ async def test_the_python_of_the_consumers_page_processes_an_event_and_numbers_a
     exec(worker.partition("worker.run()")[0], names)
     running = asyncio.create_task(asyncio.to_thread(names["worker"].run))
     try:
-        async with asyncio.timeout(PATIENCE * 60):
+        async with asyncio.timeout(60):
             while not await line.database.fetchval("SELECT count(*) FROM shipments"):
                 await asyncio.sleep(0.1)
     finally:

@@ -15,7 +15,6 @@ from outboxrelay.decisions.flow import SLICE_SECONDS
 from tests.support.oracle import Oracle
 from tests.support.relay_line import RelayLine, judged, relay_line
 from tests.support.relay_process import RelayProcess
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -94,7 +93,7 @@ def is_ramping(report: dict[str, object]) -> bool:
 
 
 async def test_a_backlog_of_an_outage_does_not_arrive_all_at_once(line: RelayLine) -> None:
-    async with Oracle(line.uri, line.servers, line.topic, keys=100, seed=1) as oracle, asyncio.timeout(PATIENCE * 200):
+    async with Oracle(line.uri, line.servers, line.topic, keys=100, seed=1) as oracle, asyncio.timeout(200):
         await oracle.writer.create_table()
         config = line.manifest(flow={"recoveryStartPercent": 2, "recoveryRampSeconds": 20})
         config["spec"]["target"]["deliveryTimeoutSeconds"] = 2

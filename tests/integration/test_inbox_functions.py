@@ -16,7 +16,6 @@ from outboxrelay.adapters.postgres_statements import sql
 from tests.support.inbox_stand import Stand, send
 from tests.support.producer_sessions import ASYNC, DRIVERS, SYNC, sqlalchemy_uri
 from tests.support.relay_line import RelayLine, relay_line
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -67,7 +66,7 @@ async def test_the_second_waits_for_the_first(line: RelayLine, commits: bool, wa
         await transaction.start()
         assert await first.fetchval(ACCEPT, "e", "c") is True
         waiting = asyncio.create_task(second.fetchval(ACCEPT, "e", "c"))
-        async with asyncio.timeout(PATIENCE * 20):
+        async with asyncio.timeout(20):
             while not await line.database.fetchval(WAITING):
                 await asyncio.sleep(0.02)
         assert not waiting.done()

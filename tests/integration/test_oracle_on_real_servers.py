@@ -18,7 +18,6 @@ from confluent_kafka.cimpl import NewTopic
 from tests.support.oracle import Oracle, OutboxTable
 from tests.support.oracle.consumer import Consumer
 from tests.support.oracle.table import PayloadKind
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -112,7 +111,7 @@ async def test_a_run_of_every_kind_of_write_passes_through_a_faithful_copier(
 ) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    async with Oracle(database, servers, topic, seed=seed, keys=50) as oracle, asyncio.timeout(PATIENCE * 120):
+    async with Oracle(database, servers, topic, seed=seed, keys=50) as oracle, asyncio.timeout(120):
         await oracle.writer.create_table()
         async with copying(database, servers, topic):
             await oracle.writer.bulk(20_000)
@@ -128,7 +127,7 @@ async def test_a_run_of_every_kind_of_write_passes_through_a_faithful_copier(
 
 
 async def test_what_a_careless_copier_does_is_seen_and_counted(database: str, servers: str, topic: str) -> None:
-    async with Oracle(database, servers, topic, keys=1) as oracle, asyncio.timeout(PATIENCE * 120):
+    async with Oracle(database, servers, topic, keys=1) as oracle, asyncio.timeout(120):
         await oracle.writer.create_table()
         events = await oracle.writer.bulk(1_000)
         async with copying(database, servers, topic, spoil=True):
@@ -160,10 +159,7 @@ async def test_each_kind_of_payload_column_can_be_written(
 
 
 async def test_rows_without_a_key_are_written_and_judged_without_order(database: str, servers: str, topic: str) -> None:
-    async with (
-        Oracle(database, servers, topic, table=OutboxTable(keyed=False)) as oracle,
-        asyncio.timeout(PATIENCE * 60),
-    ):
+    async with Oracle(database, servers, topic, table=OutboxTable(keyed=False)) as oracle, asyncio.timeout(60):
         await oracle.writer.create_table()
         async with copying(database, servers, topic):
             await oracle.writer.bulk(100)
@@ -177,7 +173,7 @@ async def test_the_log_is_true_when_sessions_are_killed_while_they_commit(
     database: str, servers: str, topic: str
 ) -> None:
     """Whatever was in flight, the log holds exactly what the table holds."""
-    async with Oracle(database, servers, topic, seed=3, keys=20) as oracle, asyncio.timeout(PATIENCE * 120):
+    async with Oracle(database, servers, topic, seed=3, keys=20) as oracle, asyncio.timeout(120):
         await oracle.writer.create_table()
         admin = await asyncpg.connect(database)
         async with oracle.writer.writing(sessions=8):

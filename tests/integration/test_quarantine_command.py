@@ -20,7 +20,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from tests.support.records import headers_of, records_of
 from tests.support.relay_line import RelayLine, relay_line
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -147,7 +146,7 @@ async def test_rows_that_hold_their_key_are_listed_too(line: RelayLine) -> None:
     await spoil(line)
     relay = line.start()
     relay.wait(lambda report: report["held"]["keys"] == 1, 30)
-    async with asyncio.timeout(PATIENCE * 20):
+    async with asyncio.timeout(20):
         while not (found := json.loads(run(line, "list", "--held", "-o", "json").stdout or "[]")):
             await asyncio.sleep(0.2)
     assert [(row["key"], row["reason"], row["attempts"]) for row in found] == [("k0", "RowTooLarge", 1)]

@@ -48,7 +48,7 @@ async def test_a_row_that_commits_while_the_relay_falls_asleep_is_not_overlooked
     for _ in range(100):
         await line.database.execute(INSERT)
         await asyncio.sleep(0.003)
-    await line.emptied(seconds=5)
+    await line.emptied(seconds=10)
 
 
 async def test_without_the_doorbell_the_table_is_polled_and_it_is_said(line: RelayLine) -> None:

@@ -13,7 +13,6 @@ from outboxrelay.adapters.postgres_doorbell import LOCK_CLASS
 from outboxrelay.adapters.postgres_grants import outbox_grants, schema_grants
 from outboxrelay.api.manifest import parse_manifest
 from tests.support.role_line import RoleLine, role_line
-from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.needs_services
 
@@ -217,7 +216,7 @@ async def test_a_partitioned_outbox_delivers_rings_and_is_vacuumed_by_partition(
     assert all("autovacuum_vacuum_threshold=5000" in row[0] for row in options)
     relay = stand.start(config)
     await asyncio.to_thread(relay.wait_ready)
-    async with asyncio.timeout(PATIENCE * 20):
+    async with asyncio.timeout(20):
         while not await database.fetchval(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND mode = 'ExclusiveLock' "
             "AND objid = 'shop.outbox'::regclass"
