@@ -11,6 +11,7 @@ import pytest
 
 from outboxrelay.adapters.credentials import MappingCredentials
 from outboxrelay.adapters.postgres_control import PostgresControl
+from outboxrelay.adapters.postgres_statements import sql
 from outboxrelay.adapters.renewable_credentials import RenewableCredentials
 from outboxrelay.api.source import Database
 from outboxrelay.decisions.sharding import MEMBER_BASE
@@ -39,6 +40,37 @@ def changing(uri: str) -> Iterator[tuple[dict[str, str], Any]]:
 
 
 DATABASE = Database.model_validate({"uriSecretRef": {"name": "db", "key": "uri"}})
+
+
+async def test_what_a_session_with_locks_asks_was_prepared_before_it_had_any(line: RelayLine) -> None:
+    """A process that is frozen between Parse and Bind would keep its locks: the server counts no silence there."""
+    needed = {sql(name) for name in ("lock", "locks", "try_lock", "unlock", "unlock_awaited")}
+    with changing(line.uri) as (_, files):
+        credentials = RenewableCredentials(files, DATABASE.secret_references)
+        session = PostgresControl(DATABASE, uuid.uuid4().hex, credentials, "owner")
+        await session.open()
+        before = await prepared(session)
+        assert needed <= {statement for statement, _ in before}
+        for _ in range(2):
+            await session.try_lock([MEMBER_BASE, 1, 2])
+            await session.observe()
+            await session.unlock([1, 2])
+        assert await prepared(session) == before
+        await session.prepare(credentials.on_file())
+        await session.hand_over()
+        before = await prepared(session)
+        assert needed <= {statement for statement, _ in before}
+        await session.observe()
+        await session.try_lock([3])
+        await session.unlock([MEMBER_BASE, 3])
+        assert await prepared(session) == before
+        await session.close()
+
+
+async def prepared(session: PostgresControl) -> set[tuple[str, str]]:
+    """The statements that the session has prepared, and when, but for this question."""
+    asked = "SELECT statement, prepare_time::text FROM pg_prepared_statements"
+    return {(row["statement"], row["prepare_time"]) for row in await session.fetch(asked) if row["statement"] != asked}
 
 
 async def test_no_lock_is_free_for_a_moment_while_the_session_changes(line: RelayLine) -> None:

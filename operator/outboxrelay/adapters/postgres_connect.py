@@ -20,6 +20,8 @@ from outboxrelay.api.references import SecretKeyReference
 from outboxrelay.api.source import Database
 from outboxrelay.errors import Fault, SourceFault
 
+KEPT = 100
+"""Statements of one connection that are prepared only once."""
 REFUSES_WRITES = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean"
 
 
@@ -99,16 +101,21 @@ def _from_fields(database: Database, credentials: Credentials, ca: str | None) -
     )
 
 
-async def connect(settings: ConnectSettings, *, application_name: str, statement_timeout: float) -> asyncpg.Connection:
+async def connect(
+    settings: ConnectSettings, *, application_name: str, statement_timeout: float, keeps_statements: bool = False
+) -> asyncpg.Connection:
     """An open connection whose statements are given up after ``statement_timeout`` s; raises SourceFault.
 
+    One that ``keeps_statements`` prepares each only once; behind a transaction pooler that cannot be done.
     Of several hosts the first that accepts writes is taken, whatever is wrong with those before it: one that starts up,
     is full, or lacks the database is no reason not to ask the next.
     """
     context, faults = _tls_context(settings), []
     for address in settings.hosts:
         try:
-            connection = await _connect(address, settings, context, application_name, statement_timeout)
+            connection = await _connect(
+                address, settings, context, application_name, statement_timeout, KEPT if keeps_statements else 0
+            )
             if len(settings.hosts) == 1 or await _accepts_writes(connection, settings.connect_timeout):
                 return connection
         except SourceFault as fault:
@@ -122,6 +129,7 @@ async def _connect(
     context: ssl.SSLContext | None,
     application_name: str,
     statement_timeout: float,
+    statements: int,
 ) -> asyncpg.Connection:
     """One attempt at one host; raises SourceFault."""
     _check_host(address[0])
@@ -138,7 +146,8 @@ async def _connect(
                 direct_tls=False,
                 timeout=settings.connect_timeout,
                 command_timeout=statement_timeout,
-                statement_cache_size=0,
+                statement_cache_size=statements,
+                max_cached_statement_lifetime=0,
                 server_settings={"application_name": application_name[:63]},
             )
     except CLIENT_ERRORS as error:

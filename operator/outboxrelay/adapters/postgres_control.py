@@ -3,6 +3,10 @@
 The server ends the session, and with it the locks, when this process dies or says nothing for SESSION_SECONDS; TCP's
 own limits do the same for a machine that is gone. A session is needed: behind a transaction pooler the locks would
 belong to nobody in particular, which is noticed and refused.
+
+The server counts no silence between Parse and Bind, two messages that asyncpg sends one after the other: a process
+that is frozen there keeps its locks for as long as it is frozen. So whatever the heartbeat asks is prepared before the
+session has any lock, and is one message from then on. What doorbell and poison ask has such a moment once a session.
 """
 
 import asyncio
@@ -30,6 +34,8 @@ CLOSE_SECONDS = 2.0
 HANDOVER_SECONDS = 3.0
 """Shorter than the heartbeat's patience, which waits meanwhile."""
 OLDEST_WITH_IDLE_TIMEOUT = 14
+POOLED = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""A statement that was prepared is not there, or one is that nobody prepared: each time another server's session."""
 SETTINGS = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
@@ -94,7 +100,7 @@ class PostgresControl:
         except BaseException as error:
             await self.drop()
             if isinstance(error, CLIENT_ERRORS):
-                raise raised_for(error) from None
+                raise _fault(error) from None
             raise
 
     @property
@@ -123,7 +129,7 @@ class PostgresControl:
                 old.terminate()
                 new.terminate()
                 if isinstance(error, CLIENT_ERRORS):
-                    raise raised_for(error) from None
+                    raise _fault(error) from None
                 raise
             self._connection, self._pid = new, None
             self.sessions += 1
@@ -217,7 +223,7 @@ class PostgresControl:
             try:
                 return await work(connection)
             except CLIENT_ERRORS as error:
-                raise raised_for(error) from None
+                raise _fault(error) from None
 
     async def _ready(self, successor: asyncpg.Connection) -> None:
         """Give ``successor`` the limits and the channels of a session, but no lock yet; raises SourceFault."""
@@ -228,22 +234,32 @@ class PostgresControl:
         except BaseException as error:
             successor.terminate()
             if isinstance(error, CLIENT_ERRORS):
-                raise raised_for(error) from None
+                raise _fault(error) from None
             raise
 
     async def _connect(self, values: Values, *, limited: bool = True) -> asyncpg.Connection:
         """A session; one that is not ``limited`` may say nothing for as long as it likes."""
         settings = resolve(self._database, values, direct=True)
-        connection = await connect(settings, application_name=self._name, statement_timeout=STATEMENT_SECONDS)
+        connection = await connect(
+            settings, application_name=self._name, statement_timeout=STATEMENT_SECONDS, keeps_statements=True
+        )
         try:
             if limited:
                 await _limit(connection)
+            await self._rehearse(connection)
         except BaseException as error:
             connection.terminate()
             if isinstance(error, CLIENT_ERRORS):
-                raise raised_for(error) from None
+                raise _fault(error) from None
             raise
         return connection
+
+    async def _rehearse(self, connection: asyncpg.Connection) -> None:
+        """Ask all that is asked of a session with locks once, about nothing: it is prepared from then on."""
+        await connection.fetch(sql("locks"), *self._halves)
+        for name in ("lock", "try_lock", "unlock"):
+            await connection.fetch(sql(name), self._base, [])
+        await connection.fetch(sql("unlock_awaited"), 0)
 
 
 async def _limit(connection: asyncpg.Connection) -> None:
@@ -268,6 +284,10 @@ async def _end(connection: asyncpg.Connection) -> None:
             await connection.close()
     except CLIENT_ERRORS:
         connection.terminate()
+
+
+def _fault(error: BaseException) -> BaseException:
+    return pooled() if isinstance(error, POOLED) else raised_for(error)
 
 
 def elsewhere() -> SourceFault:
