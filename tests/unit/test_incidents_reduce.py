@@ -1,55 +1,14 @@
 """The life of an incident: two looks open it, three close it, and noise does neither."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from outboxrelay.api.incidents import MAX_INCIDENTS, IncidentType
-from outboxrelay.decisions.incidents.detect import Observation, Signal
+from outboxrelay.api.incidents import MAX_INCIDENTS
+from outboxrelay.decisions.incidents.detect import Signal
 from outboxrelay.decisions.incidents.kinds import KINDS, MOST_CLOSE_TICKS, close_ticks
-from outboxrelay.decisions.incidents.reduce import Change, Incidents, ended, reduce
+from outboxrelay.decisions.incidents.reduce import Incidents, ended
 from outboxrelay.decisions.incidents.status import as_status, from_status, parse_incidents
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-BROKER = Signal(IncidentType.BROKER_UNAVAILABLE, "BrokerUnavailable", "no answer", "kafka:9092")
-POISON = Signal(IncidentType.POISON_ROWS, "PoisonRows", "1 rows are in quarantine")
-LAG = Signal(IncidentType.LAG_OBJECTIVE_MISSED, "ObjectiveMissed", "45 s")
-STALL = Signal(IncidentType.NO_PROGRESS, "NoProgress", "rows wait")
-CRASH = Signal(IncidentType.RELAY_CRASH_LOOPING, "CrashLooping", "ends")
-
-
-class Story:
-    """Looks one after the other, and what came of them."""
-
-    def __init__(self) -> None:
-        self.incidents = Incidents()
-        self.at = 100.0
-        self.changes: list[tuple[Change, datetime]] = []
-
-    @property
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.at)
-
-    def look(
-        self, *signals: Signal, after: float = 5.0, unknown: Sequence[str] = (), explained: bool = False
-    ) -> tuple[Change, ...]:
-        self.at += after
-        observation = Observation(self.at, signals, frozenset(unknown), explained)
-        self.incidents, changes = reduce(self.incidents, observation, self.now, owner="uid", tick=4.0)
-        self.changes += [(change, self.now) for change in changes]
-        return changes
-
-    def looks(self, count: int, *signals: Signal, **how: object) -> None:
-        for _ in range(count):
-            self.look(*signals, **how)  # type: ignore[arg-type]
-
-    def told(self) -> list[str]:
-        return ["opened" if change.opened else "closed" for change, _ in self.changes]
+from tests.support.incident_story import BROKER, CRASH, LAG, POISON, STALL, START, Story
 
 
 def test_a_fault_that_is_seen_twice_is_opened_with_its_start_and_its_detection() -> None:
@@ -290,59 +249,3 @@ def test_every_type_of_one_scope_fits_into_the_status() -> None:
     story.looks(2, *signals)
     assert len(story.incidents.open()) == len(KINDS)
     assert len(as_status(story.incidents.items, "docs/incidents")) == len(KINDS) + 5
-
-
-MARKS = [BROKER, POISON, LAG, CRASH, Signal(BROKER.type, BROKER.reason, "m", "other:9092")]
-LOOKS = st.lists(
-    st.tuples(
-        st.sets(st.sampled_from(range(len(MARKS)))),
-        st.sets(st.sampled_from([str(item.type) for item in MARKS])),
-        st.sampled_from([0.2, 1.0, 5.0, 7.0, 40.0, 700.0]),
-        st.booleans(),
-    ),
-    max_size=80,
-)
-
-
-@given(LOOKS)
-def test_whatever_is_seen_no_type_and_scope_is_open_twice_and_each_opening_has_one_end(
-    looks: list[tuple[set[int], set[str], float, bool]],
-) -> None:
-    story, states = Story(), dict[str, bool]()
-    for number, (seen, unknown, after, explained) in enumerate(looks):
-        if number % 7 == 6:
-            # Another leader takes over in the middle of it.
-            story.incidents = Incidents(from_status(as_status(story.incidents.items, "docs/incidents")))
-        changes = story.look(*(MARKS[index] for index in seen), after=after, unknown=list(unknown), explained=explained)
-        for change in changes:
-            incident = change.incident
-            assert states.get(incident.id, False) != change.opened
-            states[incident.id] = change.opened
-            assert incident.detected_at >= incident.started_at
-            assert incident.resolved_at is None or incident.resolved_at >= incident.started_at
-        marks = [item.mark for item in story.incidents.open()]
-        assert len(marks) == len(set(marks))
-        assert {item.id for item in story.incidents.open()} == {name for name, is_open in states.items() if is_open}
-        assert len({item.id for item in story.incidents.items}) == len(story.incidents.items)
-    story.looks(MOST_CLOSE_TICKS + 1)
-    assert story.incidents.open() == ()
-
-
-@given(st.lists(st.booleans(), min_size=20, max_size=200))
-def test_noise_does_not_make_it_flap(seen: list[bool]) -> None:
-    story = Story()
-    for bad in seen:
-        story.look(*([BROKER] if bad else []))
-    times = [moment for _, moment in story.changes]
-    # It opens for two bad looks in a row and closes after at least three good ones, later more and more.
-    assert len(story.changes) <= 5 + len(seen) // 13
-    assert all(later > earlier for earlier, later in pairwise(times))
-
-
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
-def test_an_hour_of_coin_tosses_opens_it_and_keeps_it(share: float) -> None:
-    story, step = Story(), 0.0
-    for number in range(720):
-        step = (step + 0.618_033_988_7 + number % 3 * 0.1) % 1.0
-        story.look(*([BROKER] if step < share else []))
-    assert len(story.changes) <= 6
